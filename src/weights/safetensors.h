@@ -1,0 +1,22 @@
+/*
+ * safetensors.h: tensors by name in a file: read (mapped, single file or sharded with an index) and
+ * write (atomically).  Format: 8-byte little-endian header length, JSON header, raw data.
+ *
+ * Every number in the file is hostile until checked: header size, shapes, offsets, overlaps.
+ */
+#ifndef EARSHOT_WEIGHTS_SAFETENSORS_H
+#define EARSHOT_WEIGHTS_SAFETENSORS_H
+
+#include "weights/tensor_file.h"
+
+/* path: a .safetensors file, or a ...index.json of a sharded checkpoint (shards beside it; a shard
+ * name with a '/' or ".." is refused). */
+enum earshot_status safetensors_open(const char *path, struct tensor_file **file,
+                                     struct earshot_error *error);
+
+/* Writes tensors in the order given (offsets ascending), metadata as "__metadata__". */
+enum earshot_status safetensors_write(const char *path, const struct tensor_entry *entry,
+                                      int64_t count, const struct tensor_metadata *metadata,
+                                      int64_t metadata_count, struct earshot_error *error);
+
+#endif
