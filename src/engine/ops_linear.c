@@ -1,0 +1,106 @@
+/* ops_linear.c: products with parameters.  See ops.h. */
+#include "engine/ops.h"
+
+#include <stdio.h>
+
+int64_t tensor_last(const struct tensor *x)
+{
+    return x->rank ? x->dim[x->rank - 1] : 1;
+}
+
+int64_t tensor_rows(const struct tensor *x)
+{
+    int64_t last = tensor_last(x);
+
+    return last ? x->elements / last : 0;
+}
+
+void op_shape_error(struct graph *g, const char *op, const struct tensor *x, const char *expected)
+{
+    char shape[160] = "";
+    size_t used = 0;
+
+    for (int i = 0; i < x->rank && used < sizeof shape; i++)
+        used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%lld", i ? ", " : "",
+                                 (long long)x->dim[i]);
+    graph_fail(g, EARSHOT_ERROR_INTERNAL, "%s: got a tensor [%s], expected %s", op, shape,
+               expected);
+}
+
+struct linear_node {
+    struct node node;
+    struct tensor *x, *y;
+    struct tensor *pre; /* what GELU was given; NULL without GELU */
+    struct param *w, *bias;
+};
+
+static void linear_backward(struct graph *g, struct node *node)
+{
+    struct linear_node *n = (struct linear_node *)node;
+    struct backend *b = graph_backend(g);
+    int64_t rows = tensor_rows(n->y), out = tensor_last(n->y), in = tensor_last(n->x);
+    void *dy = graph_gradient(g, n->y);
+    void *dx = graph_gradient(g, n->x);
+
+    if (graph_failed(g))
+        return;
+    if (n->pre) {
+        struct tensor *dpre = graph_input(g, ELEMENT_ACT, 1, &n->y->elements, NULL);
+
+        if (graph_failed(g))
+            return;
+        b->gelu_bwd(b, n->y->elements, n->pre->data, dy, dpre->data);
+        dy = dpre->data;
+    }
+    b->linear_bwd(b, rows, in, out, n->x->data, n->w->value, dy, dx, n->w->gradient,
+                  n->bias ? n->bias->gradient : NULL);
+}
+
+static struct tensor *linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias,
+                             bool gelu)
+{
+    struct backend *b = graph_backend(g);
+    size_t mark = graph_mark(g);
+    int64_t in = tensor_last(x), rows = tensor_rows(x), out = w->dim[0], dim[RANK_MAX];
+    struct tensor *y, *pre = NULL;
+    struct linear_node *n;
+    bool record = graph_wants(g, x) || graph_wants_param(g, w) || graph_wants_param(g, bias);
+
+    if (!graph_failed(g) && w->elements != out * in)
+        op_shape_error(g, w->name, x, "a last axis that fits this weight");
+    for (int i = 0; i < x->rank; i++)
+        dim[i] = i == x->rank - 1 ? out : x->dim[i];
+    y = graph_tensor(g, ELEMENT_ACT, x->rank, dim);
+    if (gelu && (record || !b->linear_gelu_fwd))
+        pre = record ? graph_tensor(g, ELEMENT_ACT, x->rank, dim) : y;
+    if (graph_failed(g))
+        return y;
+    if (gelu && b->linear_gelu_fwd) {
+        b->linear_gelu_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL, y->data,
+                           pre ? pre->data : NULL);
+    } else {
+        b->linear_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL,
+                      gelu ? pre->data : y->data);
+        if (gelu)
+            b->gelu_fwd(b, y->elements, pre->data, y->data);
+    }
+    if (record && (n = graph_record(g, sizeof *n, mark, linear_backward, y))) {
+        n->x = x;
+        n->y = y;
+        n->pre = pre;
+        n->w = w;
+        n->bias = bias;
+    }
+    return y;
+}
+
+struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias)
+{
+    return linear(g, x, w, bias, false);
+}
+
+struct tensor *op_linear_gelu(struct graph *g, struct tensor *x, struct param *w,
+                              struct param *bias)
+{
+    return linear(g, x, w, bias, true);
+}

@@ -1,0 +1,174 @@
+/* layers.c: transformer parts.  See layers.h. */
+#include "model/layers.h"
+
+#include <stdio.h>
+
+#define NAME_MAX_BYTES 192
+#define WEIGHT_DEVIATION 0.02f /* as Swin, AST and BERT initialise */
+
+struct linear_layer linear_declare(struct params *params, const char *prefix, int64_t in,
+                                   int64_t out, bool with_bias)
+{
+    struct linear_layer layer = {0};
+
+    layer.weight = params_add(params, PARAM_NORMAL, WEIGHT_DEVIATION, 2, (int64_t[]){out, in},
+                              "%s.weight", prefix);
+    if (with_bias)
+        layer.bias = params_add(params, PARAM_ZEROS, 0, 1, &out, "%s.bias", prefix);
+    return layer;
+}
+
+struct norm_layer norm_declare(struct params *params, const char *prefix, int64_t width,
+                               float epsilon)
+{
+    struct norm_layer layer = {.epsilon = epsilon};
+
+    layer.weight = params_add(params, PARAM_ONES, 0, 1, &width, "%s.weight", prefix);
+    layer.bias = params_add(params, PARAM_ZEROS, 0, 1, &width, "%s.bias", prefix);
+    return layer;
+}
+
+/* PREFIX.PART declared as a linear layer. */
+static struct linear_layer linear_part(struct params *params, const char *prefix, const char *part,
+                                       int64_t in, int64_t out, bool with_bias)
+{
+    char name[NAME_MAX_BYTES];
+
+    snprintf(name, sizeof name, "%s.%s", prefix, part);
+    return linear_declare(params, name, in, out, with_bias);
+}
+
+static struct norm_layer norm_part(struct params *params, const char *prefix, const char *part,
+                                   int64_t width, float epsilon)
+{
+    char name[NAME_MAX_BYTES];
+
+    snprintf(name, sizeof name, "%s.%s", prefix, part);
+    return norm_declare(params, name, width, epsilon);
+}
+
+struct mlp_layer mlp_declare(struct params *params, const char *prefix, int64_t width,
+                             double ratio)
+{
+    int64_t hidden = (int64_t)((double)width * ratio);
+
+    return (struct mlp_layer){
+        .fc1 = linear_part(params, prefix, "fc1", width, hidden, true),
+        .fc2 = linear_part(params, prefix, "fc2", hidden, width, true),
+    };
+}
+
+struct tensor *linear_apply(struct graph *g, const struct linear_layer *layer, struct tensor *x)
+{
+    return op_linear(g, x, layer->weight, layer->bias);
+}
+
+struct tensor *norm_apply(struct graph *g, const struct norm_layer *layer, struct tensor *x)
+{
+    return op_layer_norm(g, x, layer->weight, layer->bias, layer->epsilon);
+}
+
+struct tensor *mlp_apply(struct graph *g, const struct mlp_layer *layer, struct tensor *x)
+{
+    struct tensor *hidden = op_linear_gelu(g, x, layer->fc1.weight, layer->fc1.bias);
+
+    return linear_apply(g, &layer->fc2, hidden);
+}
+
+/* ---- residual halves -------------------------------------------------------------------------- */
+
+struct mlp_context {
+    struct norm_layer norm;
+    struct mlp_layer mlp;
+    float dropout, drop_path;
+};
+
+static void run_mlp(struct graph *g, const void *context, struct tensor **in, struct tensor **out)
+{
+    const struct mlp_context *c = context;
+    struct tensor *y = mlp_apply(g, &c->mlp, norm_apply(g, &c->norm, in[0]));
+
+    y = op_drop_path(g, op_dropout(g, y, c->dropout), c->drop_path);
+    out[0] = op_add(g, in[0], y);
+}
+
+struct tensor *mlp_residual(struct graph *g, const struct norm_layer *norm,
+                            const struct mlp_layer *mlp, float dropout, float drop_path,
+                            struct tensor *x)
+{
+    struct mlp_context context = {*norm, *mlp, dropout, drop_path};
+
+    return graph_update(g, run_mlp, &context, sizeof context, x);
+}
+
+struct transformer_block block_declare(struct params *params, const char *prefix, int64_t width,
+                                       int64_t heads, double mlp_ratio, double dropout,
+                                       float epsilon)
+{
+    struct transformer_block block = {.heads = (int)heads, .dropout = (float)dropout};
+    char name[NAME_MAX_BYTES];
+
+    block.norm1 = norm_part(params, prefix, "norm1", width, epsilon);
+    block.qkv = linear_part(params, prefix, "attn.qkv", width, 3 * width, true);
+    block.proj = linear_part(params, prefix, "attn.proj", width, width, true);
+    block.norm2 = norm_part(params, prefix, "norm2", width, epsilon);
+    snprintf(name, sizeof name, "%s.mlp", prefix);
+    block.mlp = mlp_declare(params, name, width, mlp_ratio);
+    return block;
+}
+
+struct attention_context {
+    struct transformer_block block;
+    const struct tensor *key_mask;
+};
+
+static void run_attention(struct graph *g, const void *context, struct tensor **in,
+                          struct tensor **out)
+{
+    const struct attention_context *c = context;
+    struct attention_options options = {.heads = c->block.heads, .key_mask = c->key_mask};
+    struct tensor *qkv = linear_apply(g, &c->block.qkv, norm_apply(g, &c->block.norm1, in[0]));
+    struct tensor *y = op_self_attention(g, qkv, &options);
+
+    y = op_dropout(g, linear_apply(g, &c->block.proj, y), c->block.dropout);
+    out[0] = op_add(g, in[0], y);
+}
+
+struct tensor *block_apply(struct graph *g, const struct transformer_block *block,
+                           struct tensor *x, const struct tensor *key_mask)
+{
+    struct attention_context context = {*block, key_mask};
+
+    x = graph_update(g, run_attention, &context, sizeof context, x);
+    return mlp_residual(g, &block->norm2, &block->mlp, block->dropout, 0, x);
+}
+
+/* ---- cross-attention -------------------------------------------------------------------------- */
+
+struct cross_layer cross_declare(struct params *params, const char *prefix, int64_t width,
+                                 int64_t heads, double dropout)
+{
+    struct cross_layer layer = {.heads = (int)heads, .dropout = (float)dropout};
+
+    layer.norm = norm_part(params, prefix, "norm", width, 1e-5f);
+    layer.q = linear_part(params, prefix, "q", width, width, true);
+    layer.kv = linear_part(params, prefix, "kv", width, 2 * width, true);
+    layer.proj = linear_part(params, prefix, "proj", width, width, false);
+    return layer;
+}
+
+struct tensor *cross_keys(struct graph *g, const struct cross_layer *layer, struct tensor *context)
+{
+    return linear_apply(g, &layer->kv, context);
+}
+
+struct tensor *cross_apply(struct graph *g, const struct cross_layer *layer, struct tensor *x,
+                           struct tensor *kv, const struct tensor *key_mask)
+{
+    struct attention_options options = {.heads = layer->heads, .key_mask = key_mask};
+    struct tensor *q = linear_apply(g, &layer->q, norm_apply(g, &layer->norm, x));
+    struct tensor *y = op_cross_attention(g, q, kv, -1, &options);
+
+    y = op_dropout(g, linear_apply(g, &layer->proj, y), layer->dropout);
+    return op_add(g, x, y);
+}

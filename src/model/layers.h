@@ -1,0 +1,76 @@
+/*
+ * layers.h: the parts that every transformer here is made of: declared under a prefix, then called.
+ */
+#ifndef EARSHOT_MODEL_LAYERS_H
+#define EARSHOT_MODEL_LAYERS_H
+
+#include "engine/ops.h"
+
+struct linear_layer {
+    struct param *weight, *bias;
+};
+
+struct norm_layer {
+    struct param *weight, *bias;
+    float epsilon;
+};
+
+struct mlp_layer {
+    struct linear_layer fc1, fc2;
+};
+
+/* weight[out, in] named PREFIX.weight, normal with deviation 0.02; bias[out] unless with_bias is
+ * false. */
+struct linear_layer linear_declare(struct params *params, const char *prefix, int64_t in,
+                                   int64_t out, bool with_bias);
+struct norm_layer norm_declare(struct params *params, const char *prefix, int64_t width,
+                               float epsilon);
+/* PREFIX.fc1, PREFIX.fc2 */
+struct mlp_layer mlp_declare(struct params *params, const char *prefix, int64_t width,
+                             double ratio);
+
+struct tensor *linear_apply(struct graph *g, const struct linear_layer *layer, struct tensor *x);
+struct tensor *norm_apply(struct graph *g, const struct norm_layer *layer, struct tensor *x);
+/* fc2(gelu(fc1(x))) */
+struct tensor *mlp_apply(struct graph *g, const struct mlp_layer *layer, struct tensor *x);
+
+/* A pre-norm transformer block with timm's names: norm1, attn.qkv, attn.proj, norm2, mlp.fc1/fc2. */
+struct transformer_block {
+    struct norm_layer norm1, norm2;
+    struct linear_layer qkv, proj;
+    struct mlp_layer mlp;
+    int heads;
+    float dropout;
+};
+
+struct transformer_block block_declare(struct params *params, const char *prefix, int64_t width,
+                                       int64_t heads, double mlp_ratio, double dropout,
+                                       float epsilon);
+/* x[B, N, C] -> [B, N, C]; x may be overwritten (graph_update).  key_mask U8 [B, N] or NULL. */
+struct tensor *block_apply(struct graph *g, const struct transformer_block *block,
+                           struct tensor *x, const struct tensor *key_mask);
+
+/* x + dropout(mlp(norm(x))); x may be overwritten (graph_update). */
+struct tensor *mlp_residual(struct graph *g, const struct norm_layer *norm,
+                            const struct mlp_layer *mlp, float dropout, float drop_path,
+                            struct tensor *x);
+
+/* Attention of x[B, N, C] to a context [B, M, C]: q from norm(x), keys and values from the context
+ * as it is given; x + dropout(proj(attention)).  proj has no bias, so a sample that sees no context
+ * passes unchanged. */
+struct cross_layer {
+    struct norm_layer norm;
+    struct linear_layer q, kv, proj;
+    int heads;
+    float dropout;
+};
+
+struct cross_layer cross_declare(struct params *params, const char *prefix, int64_t width,
+                                 int64_t heads, double dropout);
+/* The context's keys and values: [B, M, 2C]. */
+struct tensor *cross_keys(struct graph *g, const struct cross_layer *layer, struct tensor *context);
+/* kv from cross_keys; key_mask U8 [B, M] or NULL. */
+struct tensor *cross_apply(struct graph *g, const struct cross_layer *layer, struct tensor *x,
+                           struct tensor *kv, const struct tensor *key_mask);
+
+#endif
