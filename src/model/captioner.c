@@ -1,0 +1,122 @@
+/* captioner.c: the whole network.  See captioner.h. */
+#include "model/captioner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+
+/* A config of one's own: the struct copied, its string duplicated. */
+static enum earshot_status copy_config(const struct model_config *from, struct model_config *to,
+                                       struct earshot_error *error)
+{
+    *to = *from;
+    to->name = str_format("%s", from->name ? from->name : "unnamed");
+    return to->name ? EARSHOT_OK : error_memory(error, 1);
+}
+
+enum earshot_status captioner_new(const struct model_config *config, struct captioner **out,
+                                  struct earshot_error *error)
+{
+    const int64_t channels[STREAM_COUNT] = {swin_channels(&config->video), config->audio.hidden};
+    enum earshot_status status = model_config_check(config, error);
+    struct captioner *c;
+
+    *out = NULL;
+    if (status != EARSHOT_OK)
+        return status;
+    c = calloc(1, sizeof *c);
+    if (!c)
+        return error_memory(error, sizeof *c);
+    status = copy_config(config, &c->config, error);
+    if (status == EARSHOT_OK && !(c->params = params_new()))
+        status = error_memory(error, 1);
+    if (status == EARSHOT_OK && config->use_stream[STREAM_VIDEO])
+        status = swin_declare(&c->swin, c->params, "video", &config->video, error);
+    if (status == EARSHOT_OK && config->use_stream[STREAM_AUDIO])
+        status = ast_declare(&c->ast, c->params, "audio", &config->audio, error);
+    for (int s = 0; s < STREAM_COUNT && status == EARSHOT_OK; s++) {
+        char name[64];
+
+        if (!config->use_stream[s])
+            continue;
+        snprintf(name, sizeof name, "streams.%s.project", stream_name((enum stream)s));
+        c->project[s] = linear_declare(c->params, name, channels[s], config->width, true);
+        c->modality[s] = params_add(c->params, PARAM_NORMAL, 0.02f, 1, &config->width,
+                                    "streams.%s.modality", stream_name((enum stream)s));
+    }
+    if (status == EARSHOT_OK)
+        status = fusion_declare(&c->fusion, c->params, "fusion", config, error);
+    if (status == EARSHOT_OK)
+        status = decoder_declare(&c->decoder, c->params, "decoder", config, error);
+    if (status != EARSHOT_OK) {
+        captioner_free(c);
+        return status;
+    }
+    *out = c;
+    return EARSHOT_OK;
+}
+
+void captioner_free(struct captioner *c)
+{
+    if (!c)
+        return;
+    swin_free(&c->swin);
+    ast_free(&c->ast);
+    fusion_free(&c->fusion);
+    decoder_free(&c->decoder);
+    params_free(c->params);
+    model_config_free(&c->config);
+    free(c);
+}
+
+static bool any_present(const struct clip_batch *batch, int stream)
+{
+    for (int64_t b = 0; b < batch->size; b++)
+        if (batch->present[b * STREAM_COUNT + stream])
+            return true;
+    return false;
+}
+
+/* One encoder and its projection, so that inference keeps the projected tokens only. */
+struct encode_context {
+    const struct captioner *captioner;
+    int stream;
+};
+
+static void run_encoder(struct graph *g, const void *context, struct tensor **in,
+                        struct tensor **out)
+{
+    const struct encode_context *e = context;
+    const struct captioner *c = e->captioner;
+    int64_t grid[3];
+    struct tensor *x = e->stream == STREAM_VIDEO
+                           ? swin_forward(g, &c->swin, in[0], grid, NULL, NULL)
+                           : ast_forward(g, &c->ast, in[0], NULL, NULL);
+
+    x = linear_apply(g, &c->project[e->stream], x);
+    out[0] = op_add_rows(g, x, c->modality[e->stream], 1, 1);
+}
+
+struct stream_set captioner_encode(struct graph *g, const struct captioner *c,
+                                   const struct clip_batch *batch)
+{
+    const struct swin_config *v = &c->config.video;
+    const struct ast_config *a = &c->config.audio;
+    const float *host[STREAM_COUNT] = {batch->video, batch->audio};
+    const int64_t dim[STREAM_COUNT][5] = {{batch->size, 3, v->frames, v->height, v->width},
+                                          {batch->size, a->frames, a->mel_bins}};
+    const int rank[STREAM_COUNT] = {5, 3};
+    struct stream_set streams = {.batch = batch->size, .present = batch->present};
+
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        struct encode_context context = {c, s};
+        struct tensor *x;
+
+        if (!c->config.use_stream[s] || !host[s] || !any_present(batch, s))
+            continue;
+        x = graph_input(g, ELEMENT_ACT, rank[s], dim[s], host[s]);
+        graph_scope(g, run_encoder, &context, sizeof context, 1, &x, 1, &streams.tokens[s]);
+    }
+    return streams;
+}

@@ -1,0 +1,70 @@
+/*
+ * captioner.h: the whole network: encoders -> projections -> cross-modal encoder -> decoder; and its
+ * home on disk.
+ *
+ * A model directory holds config.json (struct model_config), model.safetensors (every parameter under
+ * its own name) and vocab.txt (the tokenizer).  After loading, a captioner is read-only and may be
+ * shared by threads; graphs and caches belong to one thread each.
+ */
+#ifndef EARSHOT_MODEL_CAPTIONER_H
+#define EARSHOT_MODEL_CAPTIONER_H
+
+#include "model/ast.h"
+#include "model/config.h"
+#include "model/decoder.h"
+#include "model/fusion.h"
+#include "model/swin.h"
+#include "text/wordpiece.h"
+
+struct captioner {
+    struct model_config config;
+    struct params *params;
+    struct swin swin;
+    struct ast ast;
+    struct linear_layer project[STREAM_COUNT]; /* encoder channels -> width */
+    struct param *modality[STREAM_COUNT];      /* [width], added to every token of the stream */
+    struct fusion fusion;
+    struct decoder decoder;
+};
+
+/* A batch as the encoders want it, on the host.  A stream that the model lacks or that no sample has
+ * may be NULL; an absent sample's rows are ignored but must be there if the array is. */
+struct clip_batch {
+    int64_t size;
+    const float *video;     /* [size, 3, frames, height, width], normalised */
+    const float *audio;     /* [size, frames, mel_bins], normalised */
+    const uint8_t *present; /* [size, STREAM_COUNT] */
+};
+
+/* Start tokens of the decoder, by name in the vocabulary, and its end. */
+#define TOKEN_CAPTION "[CAPTION]" /* describe this clip */
+#define TOKEN_PCC "[PCC]"         /* say what is said in this clip */
+#define TOKEN_PNC "[PNC]"         /* say what is said in the next clip */
+#define TOKEN_END "[SEP]"
+
+/* Declares the network; parameters are not allocated.  config is copied. */
+enum earshot_status captioner_new(const struct model_config *config, struct captioner **captioner,
+                                  struct earshot_error *error);
+void captioner_free(struct captioner *captioner);
+
+/* Encoders, projections and modality embeddings.  Encoders of streams that no sample has do not
+ * run.  streams->present points at batch->present. */
+struct stream_set captioner_encode(struct graph *g, const struct captioner *captioner,
+                                   const struct clip_batch *batch);
+
+/* ---- on disk ---------------------------------------------------------------------------------- */
+
+/* Reads a model directory into newly allocated parameters on a backend. */
+enum earshot_status captioner_open(const char *directory, struct backend *backend, bool training,
+                                   struct captioner **captioner, struct wordpiece **tokenizer,
+                                   struct earshot_error *error);
+/* Writes one, each file atomically.  The directory is made if it is not there. */
+enum earshot_status captioner_save(const struct captioner *captioner,
+                                   const struct wordpiece *tokenizer, const char *directory,
+                                   struct earshot_error *error);
+/* Fills parameters from a file of tensors: every parameter must be there with its shape; tensors
+ * that no parameter has are an error too. */
+enum earshot_status captioner_load_weights(struct captioner *captioner, const char *path,
+                                           struct earshot_error *error);
+
+#endif

@@ -1,0 +1,236 @@
+/* model_dir.c: a captioner's home on disk.  See captioner.h. */
+#include "model/captioner.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "weights/safetensors.h"
+
+#define CONFIG_LIMIT_BYTES ((size_t)1 << 20)
+#define FORMAT_NAME "earshot-model"
+#define FORMAT_VERSION 1
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+static enum earshot_status parse_config(const char *path, const char *text,
+                                        struct model_config *config, struct earshot_error *error)
+{
+    json_error_t problem;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &problem);
+    const char *format;
+    enum earshot_status status;
+
+    if (!root)
+        return error_set(error, EARSHOT_ERROR_FORMAT, "%s:%d: not JSON: %s", path, problem.line,
+                         problem.text);
+    format = json_string_value(json_object_get(root, "format"));
+    if (!format || strcmp(format, FORMAT_NAME) != 0 ||
+        json_integer_value(json_object_get(root, "version")) != FORMAT_VERSION)
+        status = error_set(error, EARSHOT_ERROR_FORMAT,
+                           "%s: not an Earshot model configuration: expected \"format\": \"%s\", "
+                           "\"version\": %d",
+                           path, FORMAT_NAME, FORMAT_VERSION);
+    else
+        status = model_config_preset("toy", config, error);
+    if (status == EARSHOT_OK) {
+        status = options_read_json(model_config_table, config, json_object_get(root, "model"),
+                                   error);
+        if (status != EARSHOT_OK) {
+            model_config_free(config);
+            status = error_context(error, "%s", path);
+        }
+    }
+    json_decref(root);
+    return status;
+}
+
+static enum earshot_status read_config(const char *directory, struct model_config *config,
+                                       struct earshot_error *error)
+{
+    char *path = str_format("%s/config.json", directory), *text = NULL;
+    enum earshot_status status;
+
+    if (!path)
+        return error_memory(error, strlen(directory));
+    status = file_read_text(path, CONFIG_LIMIT_BYTES, &text, NULL, error);
+    if (status == EARSHOT_ERROR_IO)
+        error_set(error, status,
+                  "%s is not a model directory: there is no readable config.json in it", directory);
+    if (status == EARSHOT_OK)
+        status = parse_config(path, text, config, error);
+    free(text);
+    free(path);
+    return status;
+}
+
+/* One parameter from its tensor; rows of an odd type are converted on the way. */
+static enum earshot_status load_param(struct params *params, struct param *param,
+                                      const struct tensor_file *file, struct earshot_error *error)
+{
+    const struct tensor_entry *entry = tensor_file_find(file, param->name);
+    struct backend *backend = params_backend(params);
+    size_t size_bytes = (size_t)param->elements * sizeof(float);
+    enum earshot_status status;
+    bool same;
+    float *host;
+
+    if (!entry)
+        return error_set(error, EARSHOT_ERROR_FORMAT,
+                         "no tensor '%s', which the configuration asks for", param->name);
+    same = entry->rank == param->rank;
+    for (int i = 0; same && i < param->rank; i++)
+        same = entry->dim[i] == param->dim[i];
+    if (!same)
+        return error_set(error, EARSHOT_ERROR_FORMAT,
+                         "tensor '%s' has another shape than the configuration asks for "
+                         "(%lld elements instead of %lld)",
+                         param->name, (long long)entry->elements, (long long)param->elements);
+    host = malloc(size_bytes);
+    if (!host)
+        return error_memory(error, size_bytes);
+    status = tensor_entry_to_f32(entry, host, error);
+    if (status == EARSHOT_OK)
+        backend->upload(backend, param->value, host, size_bytes);
+    free(host);
+    return status;
+}
+
+enum earshot_status captioner_load_weights(struct captioner *c, const char *path,
+                                           struct earshot_error *error)
+{
+    struct tensor_file *file;
+    enum earshot_status status = safetensors_open(path, &file, error);
+
+    if (status != EARSHOT_OK)
+        return status;
+    for (int i = 0; i < params_count(c->params) && status == EARSHOT_OK; i++)
+        status = load_param(c->params, params_at(c->params, i), file, error);
+    for (int64_t i = 0; i < tensor_file_count(file) && status == EARSHOT_OK; i++)
+        if (!params_find(c->params, tensor_file_at(file, i)->name))
+            status = error_set(error, EARSHOT_ERROR_FORMAT,
+                               "tensor '%s' belongs to no part of the configured model",
+                               tensor_file_at(file, i)->name);
+    if (status != EARSHOT_OK)
+        status = error_context(error, "%s", path);
+    tensor_file_close(file);
+    return status;
+}
+
+enum earshot_status captioner_open(const char *directory, struct backend *backend, bool training,
+                                   struct captioner **out, struct wordpiece **tokenizer,
+                                   struct earshot_error *error)
+{
+    char *weights = str_format("%s/model.safetensors", directory);
+    char *vocabulary = str_format("%s/vocab.txt", directory);
+    struct captioner *c = NULL;
+    struct model_config config;
+    enum earshot_status status;
+
+    *out = NULL;
+    *tokenizer = NULL;
+    status = weights && vocabulary ? read_config(directory, &config, error)
+                                   : error_memory(error, strlen(directory));
+    if (status == EARSHOT_OK) {
+        status = captioner_new(&config, &c, error);
+        model_config_free(&config);
+    }
+    if (status == EARSHOT_OK)
+        status = wordpiece_open(vocabulary, tokenizer, error);
+    if (status == EARSHOT_OK && wordpiece_size(*tokenizer) != c->config.decoder.vocabulary)
+        status = error_set(error, EARSHOT_ERROR_FORMAT,
+                           "%s holds %d tokens, config.json beside it says %lld", vocabulary,
+                           wordpiece_size(*tokenizer), (long long)c->config.decoder.vocabulary);
+    if (status == EARSHOT_OK)
+        status = params_allocate(c->params, backend, training, error);
+    if (status == EARSHOT_OK)
+        status = captioner_load_weights(c, weights, error);
+    if (status != EARSHOT_OK) {
+        captioner_free(c);
+        wordpiece_free(*tokenizer);
+        *tokenizer = NULL;
+        c = NULL;
+    }
+    *out = c;
+    free(weights);
+    free(vocabulary);
+    return status;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+static enum earshot_status write_config(const struct model_config *config, const char *path,
+                                        struct earshot_error *error)
+{
+    json_t *model = options_write_json(model_config_table, config);
+    json_t *root = model ? json_pack("{s:s, s:i, s:o}", "format", FORMAT_NAME, "version",
+                                     FORMAT_VERSION, "model", model)
+                         : NULL;
+    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    char *line = text ? str_format("%s\n", text) : NULL;
+    enum earshot_status status = line ? file_write_atomic(path, line, strlen(line), error)
+                                      : error_memory(error, 4096);
+
+    free(line);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+static enum earshot_status write_weights(const struct captioner *c, const char *path,
+                                         struct earshot_error *error)
+{
+    struct params *params = c->params;
+    struct backend *backend = params_backend(params);
+    int count = params_count(params);
+    struct tensor_entry *entry = calloc((size_t)count, sizeof *entry);
+    enum earshot_status status = entry ? EARSHOT_OK : error_memory(error, (size_t)count);
+
+    for (int i = 0; i < count && status == EARSHOT_OK; i++) {
+        const struct param *param = params_at(params, i);
+        size_t size_bytes = (size_t)param->elements * sizeof(float);
+        float *host = malloc(size_bytes);
+
+        if (!host) {
+            status = error_memory(error, size_bytes);
+            break;
+        }
+        backend->download(backend, host, param->value, size_bytes);
+        entry[i] = (struct tensor_entry){.name = param->name,
+                                         .dtype = TENSOR_F32,
+                                         .rank = param->rank,
+                                         .data = host,
+                                         .elements = param->elements};
+        memcpy(entry[i].dim, param->dim, sizeof entry[i].dim);
+    }
+    if (status == EARSHOT_OK)
+        status = safetensors_write(path, entry, count, NULL, 0, error);
+    for (int i = 0; entry && i < count; i++)
+        free((void *)(uintptr_t)entry[i].data);
+    free(entry);
+    return status;
+}
+
+enum earshot_status captioner_save(const struct captioner *c, const struct wordpiece *tokenizer,
+                                   const char *directory, struct earshot_error *error)
+{
+    char *config = str_format("%s/config.json", directory);
+    char *weights = str_format("%s/model.safetensors", directory);
+    char *vocabulary = str_format("%s/vocab.txt", directory);
+    enum earshot_status status = config && weights && vocabulary
+                                     ? file_make_directories(directory, error)
+                                     : error_memory(error, strlen(directory));
+
+    if (status == EARSHOT_OK)
+        status = write_weights(c, weights, error);
+    if (status == EARSHOT_OK)
+        status = wordpiece_save(tokenizer, vocabulary, error);
+    if (status == EARSHOT_OK)
+        status = write_config(&c->config, config, error);
+    free(config);
+    free(weights);
+    free(vocabulary);
+    return status;
+}
