@@ -1,0 +1,122 @@
+/*
+ * pointwise.c: GELU, sums of tensors, added tables, dropout.
+ */
+#include "backend/cpu/cpu.h"
+
+#include "base/random.h"
+
+#include <math.h>
+
+static void gelu_fwd(struct backend *b, int64_t n, const void *x, void *y)
+{
+    const float *xf = x;
+    float *yf = y;
+    int team = cpu_team(b, 16.0 * (double)n);
+
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        yf[i] = 0.5f * xf[i] * (1 + erff(xf[i] * 0.70710678f));
+}
+
+static void gelu_bwd(struct backend *b, int64_t n, const void *x, const void *dy, void *dx)
+{
+    const float *xf = x, *dyf = dy;
+    float *dxf = dx;
+    int team = cpu_team(b, 16.0 * (double)n);
+
+    if (!dx)
+        return;
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        dxf[i] += dyf[i] * (0.5f * (1 + erff(xf[i] * 0.70710678f)) +
+                            xf[i] * 0.39894228f * expf(-0.5f * xf[i] * xf[i]));
+}
+
+static void axpby(struct backend *b, int64_t n, float alpha, const void *x, float beta,
+                  const void *z, void *y)
+{
+    const float *xf = x, *zf = z;
+    float *yf = y;
+    int team = cpu_team(b, (double)n);
+
+    if (!z) {
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+        for (int64_t i = 0; i < n; i++)
+            yf[i] = alpha * xf[i];
+        return;
+    }
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        yf[i] = alpha * xf[i] + beta * zf[i];
+}
+
+static void add_rows_fwd(struct backend *b, int64_t rows, int64_t c, int64_t period, int64_t repeat,
+                         const void *x, const float *table, void *y)
+{
+    const float *xf = x;
+    float *yf = y;
+    int team = cpu_team(b, (double)rows * (double)c);
+
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *add = table + r / repeat % period * c;
+
+        for (int64_t i = 0; i < c; i++)
+            yf[r * c + i] = xf[r * c + i] + add[i];
+    }
+}
+
+/* A task is some columns of one row of the table, so that each sum has one owner and one order. */
+static void add_rows_bwd(struct backend *b, int64_t rows, int64_t c, int64_t period, int64_t repeat,
+                         const void *dy, float *dtable)
+{
+    const int64_t width = 64;
+    int64_t blocks = (c + width - 1) / width;
+    int team = cpu_team(b, (double)rows * (double)c);
+    const float *dyf = dy;
+
+    if (!dtable)
+        return;
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int64_t t = 0; t < period * blocks; t++) {
+        int64_t p = t / blocks, from = t % blocks * width;
+        int64_t to = from + width < c ? from + width : c;
+
+        for (int64_t start = p * repeat; start < rows; start += period * repeat)
+            for (int64_t r = start; r < start + repeat && r < rows; r++)
+                for (int64_t i = from; i < to; i++)
+                    dtable[p * c + i] += dyf[r * c + i];
+    }
+}
+
+static void dropout(struct backend *b, int64_t n, int64_t group, float p, uint64_t seed,
+                    uint64_t stream, const void *x, void *y, bool accumulate)
+{
+    const float *xf = x;
+    float *yf = y;
+    float scale = 1 / (1 - p);
+    int64_t groups = group > 0 ? (n + group - 1) / group : 0;
+    int team = cpu_team(b, 16.0 * (double)groups + (double)n);
+
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int64_t g = 0; g < groups; g++) {
+        bool kept = random_uniform(seed, stream, (uint64_t)g) >= p;
+        int64_t from = g * group, to = from + group < n ? from + group : n;
+
+        for (int64_t i = from; i < to; i++) {
+            float value = kept ? xf[i] * scale : 0;
+
+            yf[i] = accumulate ? yf[i] + value : value;
+        }
+    }
+}
+
+void SIMD(install_pointwise)(struct backend *b)
+{
+    b->gelu_fwd = gelu_fwd;
+    b->gelu_bwd = gelu_bwd;
+    b->axpby = axpby;
+    b->add_rows_fwd = add_rows_fwd;
+    b->add_rows_bwd = add_rows_bwd;
+    b->dropout = dropout;
+}

@@ -1,0 +1,136 @@
+/* test_product.c: linear layers against plain double loops. */
+#include "support/kernels.h"
+
+#include <math.h>
+
+struct product {
+    int64_t rows, in, out;
+};
+
+static const struct product products[] = {
+    {0, 3, 4},      {3, 0, 4},      {3, 4, 0},     {1, 1, 1},     {1, 3, 17},    {3, 17, 33},
+    {17, 33, 3},    {2, 64, 5},     {5, 96, 288},  {14, 32, 32},  {15, 31, 64},  {29, 7, 31},
+    {33, 100, 1},   {70, 65, 66},   {200, 96, 97}, {131, 40, 24}, {64, 513, 48}, {8, 1100, 130},
+    {40, 2100, 70}, {97, 64, 1030}, {600, 64, 64},
+};
+
+static double gelu(double x)
+{
+    return 0.5 * x * (1 + erf(x / sqrt(2)));
+}
+
+static void forward(const struct product *p, struct backend *b, bool with_bias)
+{
+    struct kernel_run run = {.b = b};
+    float *x = kernel_random(&run, p->rows * p->in, 1),
+          *w = kernel_random(&run, p->in * p->out, 0.3f);
+    float *bias = kernel_random(&run, p->out, 1);
+    double *want = kernel_host(&run, (size_t)(p->rows * p->out) * sizeof(double));
+    double *want_gelu = kernel_host(&run, (size_t)(p->rows * p->out) * sizeof(double));
+    float *dx = kernel_put_floats(&run, x, p->rows * p->in);
+    float *dw = kernel_put_floats(&run, w, p->in * p->out);
+    float *dbias = with_bias ? kernel_put_floats(&run, bias, p->out) : NULL;
+    float *y[5];
+    double tolerance = 1e-6 * sqrt((double)p->in + 1);
+
+    for (int64_t r = 0; r < p->rows; r++)
+        for (int64_t c = 0; c < p->out; c++) {
+            double sum = with_bias ? bias[c] : 0;
+
+            for (int64_t i = 0; i < p->in; i++)
+                sum += (double)x[r * p->in + i] * (double)w[c * p->in + i];
+            want[r * p->out + c] = sum;
+            want_gelu[r * p->out + c] = gelu(sum);
+        }
+    for (int i = 0; i < 5; i++)
+        y[i] = kernel_room(&run, p->rows * p->out);
+    for (int i = 0; i < 2; i++)
+        b->linear_fwd(b, p->rows, p->in, p->out, dx, dw, dbias, y[i]);
+    kernel_check(&run, "linear", kernel_get(&run, y[0]), want, p->rows * p->out, tolerance);
+    kernel_check_same(&run, "linear", y[0], y[1]);
+    if (b->linear_gelu_fwd) {
+        b->linear_gelu_fwd(b, p->rows, p->in, p->out, dx, dw, dbias, y[2], y[3]);
+        b->linear_gelu_fwd(b, p->rows, p->in, p->out, dx, dw, dbias, y[4], NULL);
+        kernel_check(&run, "pre", kernel_get(&run, y[3]), want, p->rows * p->out, tolerance);
+        kernel_check(&run, "gelu", kernel_get(&run, y[2]), want_gelu, p->rows * p->out, tolerance);
+        kernel_check_same(&run, "gelu without pre", y[2], y[4]);
+    }
+    kernel_run_end(&run);
+}
+
+static void backward(const struct product *p, struct backend *b)
+{
+    struct kernel_run run = {.b = b};
+    int64_t nx = p->rows * p->in, nw = p->in * p->out, ny = p->rows * p->out;
+    float *x = kernel_random(&run, nx, 1), *w = kernel_random(&run, nw, 0.3f);
+    float *dy = kernel_random(&run, ny, 1), *start = kernel_random(&run, nx + nw + p->out, 1);
+    double *want = kernel_host(&run, (size_t)(nx + nw + p->out) * sizeof(double));
+    float *px = kernel_put_floats(&run, x, nx), *pw = kernel_put_floats(&run, w, nw);
+    float *pdy = kernel_put_floats(&run, dy, ny), *dx[2], *dw[2], *db[2];
+    double tolerance = 1e-6 * sqrt((double)(p->rows + p->out) + 1);
+
+    for (int64_t i = 0; i < nx + nw + p->out; i++)
+        want[i] = start[i];
+    for (int64_t r = 0; r < p->rows; r++)
+        for (int64_t c = 0; c < p->out; c++) {
+            double g = dy[r * p->out + c];
+
+            for (int64_t i = 0; i < p->in; i++) {
+                want[r * p->in + i] += g * (double)w[c * p->in + i];
+                want[nx + c * p->in + i] += g * (double)x[r * p->in + i];
+            }
+            want[nx + nw + c] += g;
+        }
+    for (int i = 0; i < 2; i++) {
+        dx[i] = kernel_put_floats(&run, start, nx);
+        dw[i] = kernel_put_floats(&run, start + nx, nw);
+        db[i] = kernel_put_floats(&run, start + nx + nw, p->out);
+    }
+    b->linear_bwd(b, p->rows, p->in, p->out, px, pw, pdy, dx[0], dw[0], db[0]);
+    /* one gradient at a time gives the same bits, so a NULL changes nothing else */
+    b->linear_bwd(b, p->rows, p->in, p->out, px, pw, pdy, dx[1], NULL, NULL);
+    b->linear_bwd(b, p->rows, p->in, p->out, px, pw, pdy, NULL, dw[1], NULL);
+    b->linear_bwd(b, p->rows, p->in, p->out, px, pw, pdy, NULL, NULL, db[1]);
+    kernel_check(&run, "dx", kernel_get(&run, dx[0]), want, nx, tolerance);
+    kernel_check(&run, "dw", kernel_get(&run, dw[0]), want + nx, nw, tolerance);
+    kernel_check(&run, "dbias", kernel_get(&run, db[0]), want + nx + nw, p->out, tolerance);
+    kernel_check_same(&run, "dx", dx[0], dx[1]);
+    kernel_check_same(&run, "dw", dw[0], dw[1]);
+    kernel_check_same(&run, "dbias", db[0], db[1]);
+    kernel_run_end(&run);
+}
+
+static void linear_matches(void **state)
+{
+    (void)state;
+    for (int i = 0; kernel_backends[i]; i++)
+        for (size_t p = 0; p < sizeof products / sizeof *products; p++)
+            for (int bias = 0; bias < 2; bias++)
+                forward(&products[p], kernel_backends[i], bias);
+}
+
+static void linear_gradients_match(void **state)
+{
+    (void)state;
+    for (int i = 0; kernel_backends[i]; i++)
+        for (size_t p = 0; p < sizeof products / sizeof *products; p++)
+            backward(&products[p], kernel_backends[i]);
+}
+
+static void product_rate_is_positive(void **state)
+{
+    (void)state;
+    assert_true(backend_cpu_product_rate(kernel_backends[0], 64, 2) > 0);
+    assert_true(backend_cpu_product_rate(kernel_backends[0], 0, 2) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(linear_matches),
+        cmocka_unit_test(linear_gradients_match),
+        cmocka_unit_test(product_rate_is_positive),
+    };
+
+    return cmocka_run_group_tests(tests, kernel_backends_open, kernel_backends_close);
+}
