@@ -3,7 +3,7 @@
  *
  * A table describes the fields of one caller's struct.  Its keys are dotted words ("fusion.kind");
  * the same key is a flag ("--fusion.kind cross", "--fusion.kind=cross"; a bool is also "--key" and
- * "--no-key") and a path in a JSON object ({"fusion": {"kind": "cross"}}).  The defaults are whatever
+ * "--no-key"; '-' and '_' in a key are the same) and a path in a JSON object ({"fusion": {"kind": "cross"}}).  The defaults are whatever
  * the struct holds before parsing.
  */
 #ifndef EARSHOT_BASE_OPTIONS_H
@@ -36,7 +36,7 @@ struct option {
     char letter; /* short flag, or 0 */
     enum option_type type;
     size_t offset; /* offsetof(the caller's struct, field) */
-    double min, max;
+    double min, max; /* both 0: any finite value */
     const char *const *choices; /* NULL-terminated, OPTION_CHOICE only */
     const char *argument;       /* what --help calls the value: "N", "FILE", "S" */
     const char *help;           /* one sentence */
