@@ -14,6 +14,13 @@
 enum earshot_status safetensors_open(const char *path, struct tensor_file **file,
                                      struct earshot_error *error);
 
+/* The same for bytes already in memory, which must outlive the table (file is from tensor_table_new
+ * and stays the caller's to close).  For tests, fuzzers and weights_open. */
+enum earshot_status safetensors_parse(struct tensor_file *file, const unsigned char *bytes,
+                                      size_t size_bytes, struct earshot_error *error);
+/* True when the bytes look like the index of a sharded checkpoint. */
+bool safetensors_is_index(const unsigned char *bytes, size_t size_bytes);
+
 /* Writes tensors in the order given (offsets ascending), metadata as "__metadata__". */
 enum earshot_status safetensors_write(const char *path, const struct tensor_entry *entry,
                                       int64_t count, const struct tensor_metadata *metadata,
