@@ -1,0 +1,53 @@
+# A thin front for CMake: every target first makes sure that what it needs is installed.
+#   make          the program and the library, in build/
+#   make demo     the same, then captions for the bundled clips
+#   make test     every test; ends with "N passed, N failed, N skipped"
+#   make model    trains the default model again, from nothing (see models/)
+#   make bench    speed, as ratios against the machine's own matrix product
+#   make install  to PREFIX (default /usr/local); DESTDIR is honoured
+#   make lint     layers and formatting;  make format rewrites the sources
+BUILD ?= build
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PREFIX ?= /usr/local
+PRESET ?= release
+
+.PHONY: all setup configure demo test model bench install lint format clean
+
+all: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target program
+
+setup:
+	@tools/setup.sh
+
+configure: setup
+	@if [ ! -f $(BUILD)/build.ninja ] && [ ! -f $(BUILD)/Makefile ]; then \
+	    generator=; command -v ninja >/dev/null && generator="-G Ninja"; \
+	    cmake --preset $(PRESET) -B $(BUILD) $$generator; \
+	fi
+
+demo: all
+	@tools/demo.sh $(BUILD)
+
+test: configure
+	@cmake --build $(BUILD) --parallel $(JOBS)
+	@tools/run-tests $(BUILD) $(JOBS)
+
+model: all
+	@tools/train-default-model.sh $(BUILD)
+
+bench: configure
+	@cmake --build $(BUILD) --parallel $(JOBS)
+	@tools/run-bench.sh $(BUILD)
+
+install: all
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+lint:
+	@tools/check-layers
+	@tools/check-format || [ $$? -eq 77 ]
+
+format:
+	@find src include tests bench examples -name '*.[ch]' -exec clang-format -i {} +
+
+clean:
+	@rm -rf $(BUILD)
