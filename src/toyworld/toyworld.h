@@ -1,0 +1,131 @@
+/*
+ * toyworld.h: a synthetic audio-visual corpus of real media files, made by the program itself.
+ *
+ * A scene is a coloured shape that does something in some place while something is heard and
+ * somebody may speak.  Everything about scene number `index` is a pure function of the options (seed,
+ * world, sizes) and of that index: it depends neither on how many clips are made nor on threads.
+ * docs/TOYWORLD.md describes the worlds, docs/MANIFEST.md the files.
+ *
+ * The pieces (scene, frame, sound, captions) need no files; toyworld_generate writes the corpus.
+ */
+#ifndef EARSHOT_TOYWORLD_TOYWORLD_H
+#define EARSHOT_TOYWORLD_TOYWORLD_H
+
+#include "base/options.h"
+#include "base/str.h"
+
+#define TOYWORLD_RATE_HZ 16000
+#define TOYWORLD_CAPTIONS_MAX 5
+#define TOYWORLD_TEXT_MAX 128 /* bytes of the longest caption or transcript, NUL included */
+#define TOYWORLD_WORDS_MAX 10 /* spoken in one clip */
+#define TOYWORLD_PEOPLE 2     /* speakers that are somebody: the values below it */
+
+/* What a caption has to get right.  The first four are seen, the last two heard. */
+enum toyworld_slot {
+    TOYWORLD_COLOUR,
+    TOYWORLD_SHAPE,
+    TOYWORLD_ACTION,
+    TOYWORLD_PLACE,
+    TOYWORLD_EVENT,
+    TOYWORLD_SPEAKER,
+    TOYWORLD_SLOTS
+};
+
+enum toyworld_kind {
+    TOYWORLD_OPEN, /* every slot drawn by itself; one clip a video; speech is chatter */
+    TOYWORLD_COOK  /* recipes of steps; several clips a video; speech tells of the steps, or not */
+};
+
+enum toyworld_order {
+    TOYWORLD_ORDER_FIXED, /* a recipe has one order of steps */
+    TOYWORLD_ORDER_PLACE  /* the order depends on the place, so the next step must be looked up there */
+};
+
+struct toyworld_options {
+    char *out; /* directory; made if missing */
+    int64_t clips, seed;
+    int64_t world_seed; /* the recipes; the same in a training and a held-out set */
+    int world, order;   /* enum toyworld_kind, enum toyworld_order */
+    int64_t size;       /* pixels, width and height */
+    int64_t frame_rate_hz;
+    double clip_s; /* rounded to whole frames */
+    double noise;  /* standard deviation of the pixel noise, white being 1 */
+    bool lossless; /* FFV1 and FLAC in Matroska instead of H.264 and AAC in MP4 */
+    int64_t threads; /* 0: as many as there are processors */
+    /* cook only */
+    int64_t clips_per_video, recipes, steps;
+    double align, next, previous; /* what the narration tells of; what is left is chatter */
+    double name_colour, name_place;
+    double word_errors; /* of the transcript's words, replaced by others */
+};
+
+extern const struct option_table toyworld_option_table;
+extern const struct toyworld_options toyworld_options_default;
+
+/* Ranges and combinations that the table cannot express.  ARGUMENT on failure. */
+enum earshot_status toyworld_options_check(const struct toyworld_options *options,
+                                           struct earshot_error *error);
+
+struct toyworld_scene {
+    int slot[TOYWORLD_SLOTS]; /* value numbers */
+    enum toyworld_kind world;
+    double duration_s;
+    double noise;
+    int word_count;
+    int said[TOYWORLD_WORDS_MAX];        /* spoken word numbers */
+    int transcribed[TOYWORLD_WORDS_MAX]; /* the same with the recogniser's errors */
+    /* What is left to chance when rendering: per clip, and per video (background, voices). */
+    uint64_t seed, picture_stream, sound_stream, setting_stream;
+};
+
+/* Scene number index; options must have passed toyworld_options_check. */
+void toyworld_scene_draw(const struct toyworld_options *options, int64_t index,
+                         struct toyworld_scene *scene);
+/* Clips of one video file: scenes k * n .. k * n + n - 1 are successive parts of video k. */
+int64_t toyworld_clips_per_video(const struct toyworld_options *options);
+
+/* Frames and samples of one clip. */
+int64_t toyworld_frame_count(const struct toyworld_options *options);
+int64_t toyworld_sample_count(const struct toyworld_options *options);
+
+/* rgb[height][width][3], the picture at time_s in [0, duration_s). */
+void toyworld_render_frame(const struct toyworld_scene *scene, double time_s, int width, int height,
+                           uint8_t *rgb);
+
+/* samples[count] at TOYWORLD_RATE_HZ, within (-1, 1), starting with the clip.  MEMORY only. */
+enum earshot_status toyworld_synthesise(const struct toyworld_scene *scene, float *samples,
+                                        int64_t count, struct earshot_error *error);
+
+/* Every caption that the grammar has for the scene; returns how many (4 or 5). */
+int toyworld_captions(const struct toyworld_scene *scene,
+                      char captions[TOYWORLD_CAPTIONS_MAX][TOYWORLD_TEXT_MAX]);
+/* What is said, as a recogniser wrote it down; "" when nobody speaks. */
+void toyworld_transcript(const struct toyworld_scene *scene, char text[TOYWORLD_TEXT_MAX]);
+
+/*
+ * The slots that a caption, whoever wrote it, names: slot[s] is the value, or -1 where the text
+ * names none or contradicts itself.  A text that names no sound means quiet, and none for speaker.
+ */
+void toyworld_parse_caption(const char *text, int slot[TOYWORLD_SLOTS]);
+
+/* "colour", ...; how many values; "red", ... */
+const char *toyworld_slot_name(enum toyworld_slot slot);
+int toyworld_slot_size(enum toyworld_slot slot);
+const char *toyworld_value_name(enum toyworld_slot slot, int value);
+
+/* Appends vocab.txt: special tokens, task tokens, then every word of any world, sorted; one a line. */
+void toyworld_vocabulary(struct str *text);
+
+/* done of total clips are written; false stops.  Called from any thread, one at a time. */
+typedef bool (*toyworld_progress)(void *context, int64_t done, int64_t total);
+
+/*
+ * Writes options->out: world.json (the parameters), media/, vocab.txt and, last of all,
+ * manifest.jsonl.  Videos that an earlier run with the same parameters finished are kept; a folder
+ * with other parameters is refused.  progress may be NULL.  CANCELLED leaves what is finished.
+ */
+enum earshot_status toyworld_generate(const struct toyworld_options *options,
+                                      toyworld_progress progress, void *progress_context,
+                                      struct earshot_error *error);
+
+#endif
