@@ -2,8 +2,9 @@
  * event.c: the sound events: bell, knock, siren, engine, water, dog, music.
  *
  * Each is a small physical caricature: struck modes that die away (bell, knock), a swept tone
- * (siren), firing pulses through resonances (engine), noise with bubbles (water), a short rough voice
- * (dog), plucked notes of a pentatonic scale (music).  Pitch, timing and number vary from clip to clip.
+ * (siren), firing pulses through resonances (engine), noise with bubbles (water), a short rough
+ * voice (dog), plucked notes of a pentatonic scale (music).  Pitch, timing and number vary from
+ * clip to clip.
  */
 #include "toyworld/sound.h"
 
@@ -112,7 +113,8 @@ static void make_water(struct random_sequence *random, double *buffer, int64_t c
 static void make_dog(struct random_sequence *random, double *buffer, int64_t count)
 {
     struct filter throat = {0}, mouth = {0}, nose = {0};
-    double pitch = random_next_range(random, 380, 560), apart = random_next_range(random, 0.34, 0.6);
+    double pitch = random_next_range(random, 380, 560),
+           apart = random_next_range(random, 0.34, 0.6);
     double length = random_next_range(random, 0.15, 0.21);
     double start = random_next_range(random, 0.02, 0.3), phase = 0;
     double end = (double)count / RATE;

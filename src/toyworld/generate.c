@@ -3,8 +3,8 @@
  *
  * A video is finished when its file exists (media/writer.h names it only then), so a run that was
  * stopped goes on where it was.  world.json keeps the parameters that the bytes depend on; a folder
- * made with others is refused instead of being mixed up.  The manifest, which readers look for, comes
- * last.  Formats: docs/MANIFEST.md.
+ * made with others is refused instead of being mixed up.  The manifest, which readers look for,
+ * comes last.  Formats: docs/MANIFEST.md.
  */
 #include "base/file.h"
 #include "base/log.h"

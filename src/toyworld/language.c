@@ -29,18 +29,19 @@ static const struct value shape_values[] = {
     {"ball", "ball", "ball"}, {"square", "square", "square"}, {"triangle", "triangle", "triangle"},
     {"star", "star", "star"}, {"ring", "ring", "ring"},       {"doll", "doll", "doll"}};
 static const struct value action_values[] = {
-    {"left", "moves left", "left"}, {"right", "moves right", "right"}, {"rises", "rises", "rises"},
-    {"falls", "falls", "falls"},    {"jumps", "jumps", "jumps"},       {"grows", "grows", "grows"},
+    {"left", "moves left", "left"},    {"right", "moves right", "right"},
+    {"rises", "rises", "rises"},       {"falls", "falls", "falls"},
+    {"jumps", "jumps", "jumps"},       {"grows", "grows", "grows"},
     {"shrinks", "shrinks", "shrinks"}, {"blinks", "blinks", "blinks"}};
 static const struct value place_values[] = {{"grass", "on the grass", "grass"},
                                             {"sand", "on the sand", "sand"},
                                             {"lake", "on the lake", "lake"},
                                             {"wall", "by the wall", "wall"}};
 static const struct value event_values[] = {
-    {"bell", "a bell rings", "bell"},       {"knock", "someone knocks", "knocks"},
-    {"siren", "a siren wails", "siren"},    {"engine", "an engine runs", "engine"},
-    {"water", "water pours", "water"},      {"dog", "a dog barks", "dog"},
-    {"music", "music plays", "music"},      {"quiet", NULL, NULL}};
+    {"bell", "a bell rings", "bell"},    {"knock", "someone knocks", "knocks"},
+    {"siren", "a siren wails", "siren"}, {"engine", "an engine runs", "engine"},
+    {"water", "water pours", "water"},   {"dog", "a dog barks", "dog"},
+    {"music", "music plays", "music"},   {"quiet", NULL, NULL}};
 static const struct value speaker_values[] = {
     {"man", "a man speaks", "man"}, {"woman", "a woman speaks", "woman"}, {"none", NULL, NULL}};
 
@@ -59,29 +60,20 @@ static const struct slot {
 
 /* Order matters: a word's place is its pronunciation. */
 static const char *const spoken[] = {
-    "red",    "green", "blue",  "yellow",  "white",  "pink",   "ball",    "square", "triangle",
-    "star",   "ring",  "doll",  "moves",   "left",   "right",  "rises",   "falls",  "jumps",
-    "grows",  "shrinks", "blinks", "grass", "sand",  "lake",   "wall",    "a",      "the",
-    "on",     "by",    "it",    "we",      "you",    "now",    "so",      "then",   "well",
-    "okay",   "slowly", "again", "gently", "here",   "hello",  "friends", "thanks", "for",
-    "watching", "today", "is",  "nice",    "please", "like",   "this",    "my",     "video",
-    "good",   "to",    "see",   "day"};
+    "red",      "green",   "blue",   "yellow", "white",  "pink",  "ball",    "square", "triangle",
+    "star",     "ring",    "doll",   "moves",  "left",   "right", "rises",   "falls",  "jumps",
+    "grows",    "shrinks", "blinks", "grass",  "sand",   "lake",  "wall",    "a",      "the",
+    "on",       "by",      "it",     "we",     "you",    "now",   "so",      "then",   "well",
+    "okay",     "slowly",  "again",  "gently", "here",   "hello", "friends", "thanks", "for",
+    "watching", "today",   "is",     "nice",   "please", "like",  "this",    "my",     "video",
+    "good",     "to",      "see",    "day"};
 _Static_assert(SIZE(spoken) <= LANGUAGE_SPOKEN_MAX, "speech.c has no code word left");
 
-static const char *const chatter[] = {"hello friends",
-                                      "thanks for watching",
-                                      "please like my video",
-                                      "today is a nice day",
-                                      "this is my video",
-                                      "we like this",
-                                      "good day to you",
-                                      "nice to see you here",
-                                      "so you like it",
-                                      "well this is good",
-                                      "hello to you",
-                                      "see you then",
-                                      "okay thanks",
-                                      "now please see this"};
+static const char *const chatter[] = {
+    "hello friends",    "thanks for watching", "please like my video", "today is a nice day",
+    "this is my video", "we like this",        "good day to you",      "nice to see you here",
+    "so you like it",   "well this is good",   "hello to you",         "see you then",
+    "okay thanks",      "now please see this"};
 
 const char *toyworld_slot_name(enum toyworld_slot slot)
 {
@@ -112,8 +104,8 @@ const char *language_spoken_word(int word)
  * Captions as templates: a capital stands for a slot's phrase (Colour, Shape, Action, Place), H for
  * what is heard.
  */
-static const char *const cook_templates[] = {"a C S A P", "the C S A P", "P a C S A",
-                                             "P the C S A", NULL};
+static const char *const cook_templates[] = {"a C S A P", "the C S A P", "P a C S A", "P the C S A",
+                                             NULL};
 static const char *const sound_templates[] = {"a C S A P while H", "while H a C S A P",
                                               "a C S A P as H",    "H while a C S A P",
                                               "H as a C S A P",    NULL};
@@ -138,7 +130,7 @@ static void expand(const struct toyworld_scene *scene, const char *template,
     const char *event = phrase(scene, TOYWORLD_EVENT);
     const char *speaker = phrase(scene, TOYWORLD_SPEAKER);
     size_t length = 0;
-    for (; *template != '\0'; template++) {
+    for (; *template != '\0'; template ++) {
         switch (*template) {
         case 'C':
             append(text, &length, phrase(scene, TOYWORLD_COLOUR));

@@ -244,7 +244,8 @@ void toyworld_render_frame(const struct toyworld_scene *scene, double time_s, in
     colour.red += random_next_range(&random, -14, 14);
     colour.green += random_next_range(&random, -14, 14);
     colour.blue += random_next_range(&random, -14, 14);
-    double dot_x = random_next_range(&random, 0.1, 0.9), dot_y = random_next_range(&random, 0.1, 0.9);
+    double dot_x = random_next_range(&random, 0.1, 0.9),
+           dot_y = random_next_range(&random, 0.1, 0.9);
     dot_x += random_next_range(&random, -0.1, 0.1) * time_s;
     dot_y += random_next_range(&random, -0.1, 0.1) * time_s;
 
@@ -259,9 +260,10 @@ void toyworld_render_frame(const struct toyworld_scene *scene, double time_s, in
             double dot = hypot(x - dot_x * wide, y - dot_y * high) - 0.035;
             seen = mix(seen, dot_colour, clamp(0.5 - dot / pixel, 0, 1));
             if (pose.visible) {
-                double dx = (x - pose.x * wide) / pose.radius, dy = (y - pose.y * high) / pose.radius;
-                double distance = shape_distance(scene->slot[TOYWORLD_SHAPE], cosine * dx + sine * dy,
-                                                 cosine * dy - sine * dx) *
+                double dx = (x - pose.x * wide) / pose.radius,
+                       dy = (y - pose.y * high) / pose.radius;
+                double distance = shape_distance(scene->slot[TOYWORLD_SHAPE],
+                                                 cosine * dx + sine * dy, cosine * dy - sine * dx) *
                                   pose.radius;
                 seen = mix(seen, outline_colour, clamp(0.5 - (distance - outline) / pixel, 0, 1));
                 seen = mix(seen, colour, clamp(0.5 - distance / pixel, 0, 1));

@@ -15,7 +15,8 @@ static const char *const order_names[] = {"fixed", "place", NULL};
 #define FIELD(name) offsetof(struct toyworld_options, name)
 
 static const struct option table[] = {
-    {"out", 'o', OPTION_STRING, FIELD(out), 0, 0, NULL, "DIR", "Folder to write (made if missing)."},
+    {"out", 'o', OPTION_STRING, FIELD(out), 0, 0, NULL, "DIR",
+     "Folder to write (made if missing)."},
     {"clips", 'n', OPTION_INT, FIELD(clips), 1, 1e8, NULL, "N", "Clips to make."},
     {"seed", 's', OPTION_INT, FIELD(seed), 0, 1e15, NULL, "S",
      "Which clips: use another seed for held-out ones."},
@@ -180,8 +181,8 @@ static void mishear(struct toyworld_scene *scene, double probability,
         uint64_t other = 1 + random_next_below(random, (uint64_t)language_spoken_count() - 1);
         scene->transcribed[i] = scene->said[i];
         if (wrong)
-            scene->transcribed[i] = (int)((uint64_t)scene->said[i] + other) %
-                                    language_spoken_count();
+            scene->transcribed[i] =
+                (int)((uint64_t)scene->said[i] + other) % language_spoken_count();
     }
 }
 

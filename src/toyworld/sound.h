@@ -26,7 +26,8 @@ double filter_run(struct filter *filter, double input);
 void event_synthesise(const struct toyworld_scene *scene, double *buffer, int64_t count);
 void speech_synthesise(const struct toyworld_scene *scene, double *buffer, int64_t count);
 
-/* The code word of a spoken word: six digits 0 to 3 that differ from any other's in at least four. */
+/* The code word of a spoken word: six digits 0 to 3 that differ from any other's in at least four.
+ */
 void speech_code(int word, int digits[6]);
 
 #endif

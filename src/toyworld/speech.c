@@ -1,12 +1,12 @@
 /*
  * speech.c: a formant voice (after Klatt, "Software for a cascade/parallel formant synthesizer",
- * JASA 67, 1980, much reduced): a glottal pulse train through three resonances that glide, and noise
- * bursts for consonants.
+ * JASA 67, 1980, much reduced): a glottal pulse train through three resonances that glide, and
+ * noise bursts for consonants.
  *
  * A word is onset, vowel glide, coda.  It is given by six digits 0 to 3: first and second formant
- * where the glide starts, the same where it ends, the onset, the coda.  The digits are a word of the
- * hexacode over GF(4) (Conway and Sloane, "Sphere Packings, Lattices and Groups", ch. 3), so any two
- * words differ in at least four of the six: as hard to confuse as 64 words can be made.
+ * where the glide starts, the same where it ends, the onset, the coda.  The digits are a word of
+ * the hexacode over GF(4) (Conway and Sloane, "Sphere Packings, Lattices and Groups", ch. 3), so
+ * any two words differ in at least four of the six: as hard to confuse as 64 words can be made.
  *
  * A man's voice is lower in pitch than a woman's and his formants are lower too; within each, both
  * vary from video to video, and timing varies from word to word.
@@ -167,9 +167,9 @@ void speech_synthesise(const struct toyworld_scene *scene, double *buffer, int64
         return;
     bool man = scene->slot[TOYWORLD_SPEAKER] == 0;
     struct random_sequence setting = {scene->seed, scene->setting_stream, 100};
-    struct voice voice = {
-        .pitch_hz = man ? random_next_range(&setting, 90, 130) : random_next_range(&setting, 185, 245),
-        .scale = (man ? 1 : 1.16) * random_next_range(&setting, 0.97, 1.03)};
+    struct voice voice = {.pitch_hz = man ? random_next_range(&setting, 90, 130)
+                                          : random_next_range(&setting, 185, 245),
+                          .scale = (man ? 1 : 1.16) * random_next_range(&setting, 0.97, 1.03)};
     uint64_t stream = random_bits(scene->seed, scene->sound_stream, UINT64_MAX - 2);
     struct random_sequence random = {scene->seed, stream, 0};
     struct word words[TOYWORLD_WORDS_MAX];

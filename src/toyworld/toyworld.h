@@ -2,9 +2,9 @@
  * toyworld.h: a synthetic audio-visual corpus of real media files, made by the program itself.
  *
  * A scene is a coloured shape that does something in some place while something is heard and
- * somebody may speak.  Everything about scene number `index` is a pure function of the options (seed,
- * world, sizes) and of that index: it depends neither on how many clips are made nor on threads.
- * docs/TOYWORLD.md describes the worlds, docs/MANIFEST.md the files.
+ * somebody may speak.  Everything about scene number `index` is a pure function of the options
+ * (seed, world, sizes) and of that index: it depends neither on how many clips are made nor on
+ * threads. docs/TOYWORLD.md describes the worlds, docs/MANIFEST.md the files.
  *
  * The pieces (scene, frame, sound, captions) need no files; toyworld_generate writes the corpus.
  */
@@ -38,7 +38,8 @@ enum toyworld_kind {
 
 enum toyworld_order {
     TOYWORLD_ORDER_FIXED, /* a recipe has one order of steps */
-    TOYWORLD_ORDER_PLACE  /* the order depends on the place, so the next step must be looked up there */
+    TOYWORLD_ORDER_PLACE /* the order depends on the place, so the next step must be looked up there
+                          */
 };
 
 struct toyworld_options {
@@ -48,9 +49,9 @@ struct toyworld_options {
     int world, order;   /* enum toyworld_kind, enum toyworld_order */
     int64_t size;       /* pixels, width and height */
     int64_t frame_rate_hz;
-    double clip_s; /* rounded to whole frames */
-    double noise;  /* standard deviation of the pixel noise, white being 1 */
-    bool lossless; /* FFV1 and FLAC in Matroska instead of H.264 and AAC in MP4 */
+    double clip_s;   /* rounded to whole frames */
+    double noise;    /* standard deviation of the pixel noise, white being 1 */
+    bool lossless;   /* FFV1 and FLAC in Matroska instead of H.264 and AAC in MP4 */
     int64_t threads; /* 0: as many as there are processors */
     /* cook only */
     int64_t clips_per_video, recipes, steps;
@@ -113,7 +114,8 @@ const char *toyworld_slot_name(enum toyworld_slot slot);
 int toyworld_slot_size(enum toyworld_slot slot);
 const char *toyworld_value_name(enum toyworld_slot slot, int value);
 
-/* Appends vocab.txt: special tokens, task tokens, then every word of any world, sorted; one a line. */
+/* Appends vocab.txt: special tokens, task tokens, then every word of any world, sorted; one a line.
+ */
 void toyworld_vocabulary(struct str *text);
 
 /* done of total clips are written; false stops.  Called from any thread, one at a time. */
