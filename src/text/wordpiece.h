@@ -2,8 +2,8 @@
  * wordpiece.h: BERT WordPiece tokenizer, uncased.
  *
  * Vocabulary: a text file, one token a line, line number = id; [PAD] [UNK] [CLS] [SEP] [MASK] are
- * looked up by name ([UNK] and [PAD] must exist).  A struct wordpiece is read-only after loading and
- * may be shared by threads.
+ * looked up by name ([UNK] and [PAD] must exist).  A struct wordpiece is read-only after loading
+ * and may be shared by threads.
  */
 #ifndef EARSHOT_TEXT_WORDPIECE_H
 #define EARSHOT_TEXT_WORDPIECE_H
