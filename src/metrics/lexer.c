@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/unicode.h"
+#include "metrics/ptb_unicode.h"
 
 #define UNITS 65536
 #define CLASSES_MAX 256
@@ -296,16 +296,16 @@ static struct piece parse_literal(struct parser *parser)
 
         switch (*parser->p) {
         case 'L':
-            table = &unicode_letters;
+            table = &ptb_letters;
             break;
         case 'D':
-            table = &unicode_digits;
+            table = &ptb_digits;
             break;
         case 'M':
-            table = &unicode_marks;
+            table = &ptb_marks;
             break;
         case 'S':
-            table = &unicode_symbols;
+            table = &ptb_symbols;
             break;
         }
         if (table) {

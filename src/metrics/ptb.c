@@ -11,7 +11,7 @@
 
 #include "base/str.h"
 #include "metrics/ptb_rules.h"
-#include "metrics/unicode.h"
+#include "metrics/ptb_unicode.h"
 
 #define WINDOW_UNITS 32768
 #define NBSP 0x00A0
@@ -212,7 +212,7 @@ static enum earshot_status print_token(struct run *run, struct earshot_error *er
 
     str_clear(&ptb->lower);
     if (ptb->token.length)
-        unicode_append_lower(&ptb->lower, ptb->token.data, ptb->token.length);
+        ptb_append_lower(&ptb->lower, ptb->token.data, ptb->token.length);
     str_append(&ptb->lower, "", 0);
     if (ptb->token.failed || ptb->lower.failed)
         return error_memory(error, ptb->token.length);

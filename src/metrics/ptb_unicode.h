@@ -1,11 +1,12 @@
 /*
- * unicode.h: what the PTB tokenizer calls a letter, a digit, a mark and a symbol, and lower case.
+ * ptb_unicode.h: what the PTB tokenizer calls a letter, a digit, a mark and a symbol, and lower
+ * case.
  *
  * The classes are those of the lexer that the reference was generated with (an old Unicode
  * version), as observed over the whole Basic Multilingual Plane; lower case is Java 17's.
  */
-#ifndef EARSHOT_METRICS_UNICODE_H
-#define EARSHOT_METRICS_UNICODE_H
+#ifndef EARSHOT_METRICS_PTB_UNICODE_H
+#define EARSHOT_METRICS_PTB_UNICODE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,15 +23,15 @@ struct unit_table {
     size_t count;
 };
 
-extern const struct unit_table unicode_letters, unicode_digits, unicode_marks, unicode_symbols;
+extern const struct unit_table ptb_letters, ptb_digits, ptb_marks, ptb_symbols;
 
 /* One code point in lower case. */
-uint32_t unicode_lower(uint32_t code);
+uint32_t ptb_lower(uint32_t code);
 
 /*
  * Appends text in lower case as Java's toLowerCase(ENGLISH) does: U+0130 becomes two characters and
  * a final sigma its own form.  Malformed UTF-8 becomes U+FFFD.
  */
-void unicode_append_lower(struct str *out, const char *text, size_t length);
+void ptb_append_lower(struct str *out, const char *text, size_t length);
 
 #endif

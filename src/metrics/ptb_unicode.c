@@ -1,11 +1,11 @@
 /*
- * unicode.c: tables of the PTB tokenizer's characters, and lower case.  See unicode.h.
+ * ptb_unicode.c: tables of the PTB tokenizer's characters, and lower case.  See ptb_unicode.h.
  *
  * The first four tables restate what the reference tokenizer was seen to do with every character of
  * the Basic Multilingual Plane (tests/fixtures/metrics/tokenizer_bmp.tsv holds those observations);
  * the last one is Unicode 13's simple lower-case mapping.
  */
-#include "metrics/unicode.h"
+#include "metrics/ptb_unicode.h"
 
 #include <string.h>
 
@@ -206,12 +206,12 @@ static const struct case_run case_runs[] = {
         name, sizeof name / sizeof *name                                                           \
     }
 
-const struct unit_table unicode_letters = TABLE(letters);
-const struct unit_table unicode_digits = TABLE(digits);
-const struct unit_table unicode_marks = TABLE(marks);
-const struct unit_table unicode_symbols = TABLE(symbols);
+const struct unit_table ptb_letters = TABLE(letters);
+const struct unit_table ptb_digits = TABLE(digits);
+const struct unit_table ptb_marks = TABLE(marks);
+const struct unit_table ptb_symbols = TABLE(symbols);
 
-uint32_t unicode_lower(uint32_t code)
+uint32_t ptb_lower(uint32_t code)
 {
     size_t low = 0, high = sizeof case_runs / sizeof *case_runs;
 
@@ -233,7 +233,7 @@ uint32_t unicode_lower(uint32_t code)
 
 static bool is_letter(uint32_t code)
 {
-    size_t low = 0, high = unicode_letters.count;
+    size_t low = 0, high = ptb_letters.count;
 
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -243,7 +243,7 @@ static bool is_letter(uint32_t code)
         else
             high = middle;
     }
-    return low < unicode_letters.count && letters[low].first <= code;
+    return low < ptb_letters.count && letters[low].first <= code;
 }
 
 /* Letters of the scripts that have case, near enough for the only question asked: is a sigma at
@@ -258,7 +258,7 @@ static bool is_cased(uint32_t code)
 #define FINAL_SIGMA 0x3C2
 #define CAPITAL_I_DOT 0x130
 
-void unicode_append_lower(struct str *out, const char *text, size_t length)
+void ptb_append_lower(struct str *out, const char *text, size_t length)
 {
     const char *p = text, *end = text + length;
     bool after_cased = false;
@@ -279,7 +279,7 @@ void unicode_append_lower(struct str *out, const char *text, size_t length)
             str_append(out, "i\xCC\x87", 3);
         } else {
             const char *ahead = p;
-            uint32_t lower = unicode_lower(code);
+            uint32_t lower = ptb_lower(code);
 
             if (code == CAPITAL_SIGMA)
                 lower = after_cased && !(p < end && is_cased(str_utf8_next(&ahead, end)))
