@@ -95,7 +95,8 @@ void progress_format(char *buffer, size_t size, int columns, bool bar,
         snprintf(tail, sizeof tail, "%.10g %s", state->done, state->unit);
     }
     if (rate > 0)
-        snprintf(tail + strlen(tail), sizeof tail - strlen(tail), ", %.3g %s/s", rate, state->unit);
+        snprintf(tail + strlen(tail), sizeof tail - strlen(tail),
+                 rate < 100 ? ", %.3g %s/s" : ", %.0f %s/s", rate, state->unit);
     if (rate > 0 && state->total > 0)
         snprintf(tail + strlen(tail), sizeof tail - strlen(tail), ", %s left",
                  str_duration(time, (state->total - state->done) / rate));

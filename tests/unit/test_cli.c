@@ -1,7 +1,8 @@
 /* test_cli.c: progress lines, exit codes, signals, and stderr that is not a terminal. */
- * terminal. */
+#define _XOPEN_SOURCE 700 /* posix_openpt */
 #include "support/test.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,10 @@ static void test_progress_format(void **state)
     p.label = "\xc3\xa9\xc3\xa9\xc3\xa9";
     progress_format(line, sizeof line, 2, true, &p);
     assert_string_equal(line, "\xc3\xa9\xc3\xa9");
+    p = (struct progress_state){
+        .label = "x", .unit = "files", .done = 123456, .total = 200000, .elapsed_s = 10};
+    progress_format(line, sizeof line, 80, false, &p);
+    assert_string_equal(line, "x  61% 123456/200000 files, 12346 files/s, 0:06 left");
     /* Nothing known yet, total unknown, more than the total. */
     p = (struct progress_state){.label = "x", .unit = "files"};
     progress_format(line, sizeof line, 80, true, &p);
@@ -62,15 +67,28 @@ static void test_exit_codes(void **state)
     assert_int_equal(cli_fail(&error), CLI_INTERRUPTED);
 }
 
-/* Runs body in a child with stderr in a pipe; returns what it wrote and its wait status. */
-static int in_child(void (*body)(void), char *text, size_t size)
+/* A pipe, or the two ends of a pseudo-terminal. */
+static void open_ends(int ends[2], bool terminal)
+{
+    if (!terminal) {
+        assert_int_equal(pipe(ends), 0);
+        return;
+    }
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(ends[0] >= 0 && grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0);
+    ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY);
+    assert_true(ends[1] >= 0);
+}
+
+/* Runs body in a child with stderr caught; returns what it wrote and its wait status. */
+static int in_child(void (*body)(void), bool terminal, char *text, size_t size)
 {
     int ends[2], status;
     size_t length = 0;
     ssize_t got;
     pid_t child;
 
-    assert_int_equal(pipe(ends), 0);
+    open_ends(ends, terminal);
     fflush(NULL);
     child = fork();
     assert_true(child >= 0);
@@ -110,12 +128,12 @@ static void interrupt_twice(void)
 static void test_signals(void **state)
 {
     char text[500];
-    int status = in_child(interrupt_once, text, sizeof text);
+    int status = in_child(interrupt_once, false, text, sizeof text);
 
     (void)state;
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
     assert_non_null(strstr(text, "stopping"));
-    status = in_child(interrupt_twice, text, sizeof text);
+    status = in_child(interrupt_twice, false, text, sizeof text);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
 }
 
@@ -148,23 +166,52 @@ static void test_plain_stderr(void **state)
     char text[2000];
 
     (void)state;
-    in_child(log_and_progress, text, sizeof text);
+    in_child(log_and_progress, false, text, sizeof text);
     assert_null(strchr(text, '\r'));
     assert_null(strchr(text, '\033'));
     assert_null(strstr(text, "hidden"));
     assert_non_null(strstr(text, "earshot: info\nearshot: warning: name ?[2J?.mp4\nwork  25% 1/4"));
     assert_null(strstr(text, "2/4"));
-    in_child(quiet, text, sizeof text);
+    in_child(quiet, false, text, sizeof text);
     assert_string_equal(text, "earshot: error: shown\n");
+}
+
+static void terminal_with_colour(void)
+{
+    setenv("TERM", "xterm", 1);
+    unsetenv("NO_COLOR");
+    log_and_progress();
+}
+
+static void terminal_without_colour(void)
+{
+    setenv("TERM", "xterm", 1);
+    setenv("NO_COLOR", "1", 1);
+    log_and_progress();
+}
+
+/* A terminal: drawn in place, erased for what follows; colour as the user wants it. */
+static void test_terminal(void **state)
+{
+    char text[2000];
+
+    (void)state;
+    in_child(terminal_with_colour, true, text, sizeof text);
+    assert_non_null(strstr(text, "earshot: \033[1;33mwarning: \033[0mname ?[2J?.mp4"));
+    assert_non_null(strstr(text, "\rwork  25% [##"));
+    assert_non_null(strstr(text, "\033[K\r\033[K")); /* the end of a drawn line, then its erasure */
+    in_child(terminal_without_colour, true, text, sizeof text);
+    assert_non_null(strstr(text, "earshot: warning: name ?[2J?.mp4"));
+    assert_non_null(strstr(text, "\rwork  25% ["));
+    assert_null(strstr(text, "\033[1;"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_progress_format),
-        cmocka_unit_test(test_exit_codes),
-        cmocka_unit_test(test_signals),
-        cmocka_unit_test(test_plain_stderr),
+        cmocka_unit_test(test_progress_format), cmocka_unit_test(test_exit_codes),
+        cmocka_unit_test(test_signals),         cmocka_unit_test(test_plain_stderr),
+        cmocka_unit_test(test_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
