@@ -1,12 +1,8 @@
 # What `cmake --install` puts where: program, both libraries, header, pkg-config file, man page, models.
-add_custom_target(program DEPENDS earshot_static earshot_shared)
-install(TARGETS earshot_static earshot_shared)
+add_custom_target(program DEPENDS earshot earshot_static earshot_shared)
+install(TARGETS earshot earshot_static earshot_shared)
 install(FILES ${CMAKE_SOURCE_DIR}/include/earshot.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-if(TARGET earshot)
-  add_dependencies(program earshot)
-  install(TARGETS earshot)
-  install(FILES ${CMAKE_SOURCE_DIR}/docs/earshot.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-endif()
+install(FILES ${CMAKE_SOURCE_DIR}/docs/earshot.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/earshot/models OPTIONAL)
 
 # The .pc file finds its prefix from where it lies, so an installed tree can be moved.

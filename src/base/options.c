@@ -42,31 +42,6 @@ const struct option *option_find(struct option_table table, const char *key)
     return NULL;
 }
 
-/* Levenshtein distance of at most KEY_MAX characters of each. */
-static int edit_distance(const char *a, const char *b)
-{
-    int row[KEY_MAX + 1], n = (int)strnlen(b, KEY_MAX);
-
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; i <= KEY_MAX && a[i - 1]; i++) {
-        int diagonal = row[0];
-
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 enum earshot_status option_unknown(const struct option_binding *binding, int binding_count,
                                    const char *dashes, const char *key, struct earshot_error *error)
 {
@@ -75,7 +50,7 @@ enum earshot_status option_unknown(const struct option_binding *binding, int bin
 
     for (int b = 0; b < binding_count; b++)
         for (int i = 0; i < binding[b].table.count; i++) {
-            int distance = edit_distance(key, binding[b].table.option[i].key);
+            int distance = str_distance(key, binding[b].table.option[i].key);
 
             if (!closest || distance < best) {
                 closest = binding[b].table.option[i].key;

@@ -107,6 +107,31 @@ char *str_format(const char *format, ...)
     return text;
 }
 
+int str_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 127 };
+    int row[LONGEST + 1], n = (int)strnlen(b, LONGEST);
+
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 1; i <= LONGEST && a[i - 1]; i++) {
+        int diagonal = row[0];
+
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
 bool str_starts_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -128,8 +153,11 @@ char *str_bytes(char buffer[32], double size_bytes)
         size_bytes /= 1000;
         i++;
     }
-    snprintf(buffer, 32, i == 0 ? "%.0f %s" : size_bytes < 10 ? "%.2f %s" : "%.1f %s", size_bytes,
-             unit[i]);
+    snprintf(buffer, 32,
+             i == 0            ? "%.0f %s"
+             : size_bytes < 10 ? "%.2f %s"
+                               : "%.1f %s",
+             size_bytes, unit[i]);
     return buffer;
 }
 

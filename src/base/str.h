@@ -30,6 +30,9 @@ char *str_take(struct str *s);
 /* malloc'd printf; NULL when out of memory. */
 char *str_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Levenshtein distance of two words, in bytes; only the first 127 of each count. */
+int str_distance(const char *a, const char *b);
+
 bool str_starts_with(const char *text, const char *prefix);
 bool str_ends_with(const char *text, const char *suffix);
 
@@ -39,7 +42,8 @@ char *str_bytes(char buffer[32], double size_bytes);
 char *str_duration(char buffer[32], double seconds);
 
 /* Decodes one UTF-8 code point of [*p, end), moving *p past it.  Malformed input gives U+FFFD and
- * moves past the maximal ill-formed subpart (Unicode 3.9, as Python does).  *p < end is required. */
+ * moves past the maximal ill-formed subpart (Unicode 3.9, as Python does).  *p < end is required.
+ */
 uint32_t str_utf8_next(const char **p, const char *end);
 /* Encodes one code point into out; returns its length, 1 to 4. */
 size_t str_utf8_put(char out[4], uint32_t code);

@@ -1,0 +1,360 @@
+/*
+ * captions_output.c: captions as text, JSON, JSON lines, WebVTT and SubRip.  See captions_output.h.
+ *
+ * Formats: RFC 8259, jsonlines.org, https://www.w3.org/TR/webvtt1/; SubRip has no standard, the
+ * form here is the one that players agree on.
+ */
+#include "cli/captions_output.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+const char *const captions_format_names[] = {"text", "json", "jsonl", "vtt", "srt", NULL};
+
+/* ---- text ---- */
+
+/* One line of valid UTF-8; keep_spaces for file names, where two spaces are not one. */
+static void append_line(struct str *out, const char *text, bool keep_spaces)
+{
+    const char *p = text, *end = text + strlen(text);
+    bool gap = false, any = false;
+
+    while (p < end) {
+        uint32_t code = str_utf8_next(&p, end);
+        char bytes[4];
+
+        if (code < 0x20 || (code >= 0x7f && code < 0xa0) || (code == ' ' && !keep_spaces)) {
+            gap = true;
+            continue;
+        }
+        if (gap && (any || keep_spaces))
+            str_append_text(out, " ");
+        gap = false;
+        any = true;
+        str_append(out, bytes, str_utf8_put(bytes, code));
+    }
+}
+
+static void append_escaped(struct str *out, const char *line)
+{
+    for (; *line; line++)
+        if (*line == '&')
+            str_append_text(out, "&amp;");
+        else if (*line == '<')
+            str_append_text(out, "&lt;");
+        else if (*line == '>')
+            str_append_text(out, "&gt;");
+        else
+            str_append(out, line, 1);
+}
+
+static void append_without_arrows(struct str *out, const char *line)
+{
+    for (size_t i = 0; line[i]; i++) {
+        if (line[i] == '>' && i >= 2 && line[i - 1] == '-' && line[i - 2] == '-')
+            str_append_text(out, " ");
+        str_append(out, &line[i], 1);
+    }
+}
+
+/* "1:02:03.456" with two digits of hours at least; mark is '.' or ','. */
+static void append_time(struct str *out, long long ms, char mark)
+{
+    str_append_format(out, "%02lld:%02lld:%02lld%c%03lld", ms / 3600000, ms / 60000 % 60,
+                      ms / 1000 % 60, mark, ms % 1000);
+}
+
+static void append_cues(struct str *out, const struct captioned_file *file, bool vtt)
+{
+    int number = 0;
+
+    for (int i = 0; i < file->caption_count; i++) {
+        const struct timed_caption *caption = &file->caption[i];
+        long long start = llround(fmax(caption->start_s, 0) * 1000);
+        long long end = llround(fmax(caption->end_s, 0) * 1000);
+        struct str line = {0};
+
+        append_line(&line, caption->text, false);
+        out->failed |= line.failed;
+        if (line.length > 0) {
+            if (!vtt)
+                str_append_format(out, "%d\n", ++number);
+            append_time(out, start, vtt ? '.' : ',');
+            str_append_text(out, " --> ");
+            append_time(out, end > start ? end : start + 1, vtt ? '.' : ',');
+            str_append_text(out, "\n");
+            if (vtt)
+                append_escaped(out, line.data);
+            else
+                append_without_arrows(out, line.data);
+            str_append_text(out, "\n\n");
+        }
+        str_free(&line);
+    }
+}
+
+static void append_text(struct str *out, const struct captioned_file *file, bool name)
+{
+    char start[32], end[32];
+
+    for (int i = 0; i < file->caption_count; i++) {
+        if (name) {
+            append_line(out, file->path, true);
+            str_append_text(out, ": ");
+        }
+        if (file->caption_count > 1)
+            str_append_format(out, "[%s-%s] ", str_duration(start, file->caption[i].start_s),
+                              str_duration(end, file->caption[i].end_s));
+        append_line(out, file->caption[i].text, false);
+        str_append_text(out, "\n");
+    }
+}
+
+/* ---- JSON ---- */
+
+/* Any bytes as a JSON string: jansson takes UTF-8 only. */
+static json_t *json_text(const char *text)
+{
+    const char *p = text, *end = text + strlen(text);
+    struct str valid = {0};
+    json_t *value;
+
+    while (p < end) {
+        char bytes[4];
+
+        str_append(&valid, bytes, str_utf8_put(bytes, str_utf8_next(&p, end)));
+    }
+    value = valid.failed ? NULL : json_stringn(valid.data ? valid.data : "", valid.length);
+    str_free(&valid);
+    return value;
+}
+
+/* Rounded to `digits` decimals; null for what JSON has no number for. */
+static json_t *json_number(double value, int digits)
+{
+    double scale = pow(10, digits);
+
+    return isfinite(value) ? json_real(round(value * scale) / scale) : json_null();
+}
+
+/* jansson's *_set_new and *_append_new fail on a NULL value, and so carry "out of memory" upward:
+ * every builder below returns NULL if any part is missing. */
+static json_t *json_streams(bool video, bool audio)
+{
+    json_t *array = json_array();
+    int failed = 0;
+
+    if (video)
+        failed |= json_array_append_new(array, json_string("video"));
+    if (audio)
+        failed |= json_array_append_new(array, json_string("audio"));
+    if (!failed)
+        return array;
+    json_decref(array);
+    return NULL;
+}
+
+static json_t *json_tokens(const struct timed_caption *caption)
+{
+    json_t *array = json_array();
+    int failed = 0;
+
+    for (int i = 0; i < caption->token_count; i++) {
+        json_t *token = json_object();
+
+        failed |= json_object_set_new(token, "text", json_text(caption->token[i].text));
+        failed |= json_object_set_new(token, "log_probability",
+                                      json_number(caption->token[i].log_probability, 6));
+        failed |= json_array_append_new(array, token);
+    }
+    if (!failed)
+        return array;
+    json_decref(array);
+    return NULL;
+}
+
+static int set_caption(json_t *object, const struct timed_caption *caption)
+{
+    int failed = 0;
+
+    failed |= json_object_set_new(object, "start", json_number(caption->start_s, 3));
+    failed |= json_object_set_new(object, "end", json_number(caption->end_s, 3));
+    failed |= json_object_set_new(object, "caption", json_text(caption->text));
+    failed |=
+        json_object_set_new(object, "log_probability", json_number(caption->log_probability, 6));
+    failed |= json_object_set_new(object, "score", json_number(caption->score, 6));
+    if (caption->token)
+        failed |= json_object_set_new(object, "tokens", json_tokens(caption));
+    if (caption->other_count > 0) {
+        json_t *array = json_array();
+
+        for (int i = 0; i < caption->other_count; i++) {
+            json_t *other = json_object();
+
+            failed |= set_caption(other, &caption->other[i]);
+            failed |= json_array_append_new(array, other);
+        }
+        failed |= json_object_set_new(object, "others", array);
+    }
+    return failed;
+}
+
+static int set_file(json_t *object, const struct captioned_file *file)
+{
+    int failed = json_object_set_new(object, "file", json_text(file->path));
+
+    failed |= json_object_set_new(object, "model", json_text(file->model ? file->model : ""));
+    if (file->duration_s >= 0)
+        failed |= json_object_set_new(object, "duration", json_number(file->duration_s, 3));
+    failed |= json_object_set_new(object, "streams_present",
+                                  json_streams(file->has_video, file->has_audio));
+    failed |= json_object_set_new(object, "streams_used",
+                                  json_streams(file->used_video, file->used_audio));
+    if (file->elapsed_s >= 0)
+        failed |= json_object_set_new(object, "elapsed", json_number(file->elapsed_s, 3));
+    return failed;
+}
+
+/* Takes the object; failed: something in it could not be made. */
+static void append_json(struct str *out, json_t *object, int failed, size_t flags)
+{
+    char *text = failed ? NULL : json_dumps(object, flags | JSON_REAL_PRECISION(9));
+
+    if (text)
+        str_append_text(out, text);
+    else
+        out->failed = true;
+    free(text);
+    json_decref(object);
+}
+
+static void append_json_file(struct str *out, const struct captioned_file *file)
+{
+    json_t *object = json_object(), *captions = json_array();
+    int failed = set_file(object, file);
+
+    for (int i = 0; i < file->caption_count; i++) {
+        json_t *caption = json_object();
+
+        failed |= set_caption(caption, &file->caption[i]);
+        failed |= json_array_append_new(captions, caption);
+    }
+    failed |= json_object_set_new(object, "captions", captions);
+    append_json(out, object, failed, JSON_INDENT(2));
+}
+
+static void append_json_lines(struct str *out, const struct captioned_file *file)
+{
+    for (int i = 0; i < file->caption_count; i++) {
+        json_t *object = json_object();
+        int failed = set_file(object, file);
+
+        failed |= set_caption(object, &file->caption[i]);
+        append_json(out, object, failed, JSON_COMPACT);
+        str_append_text(out, "\n");
+    }
+}
+
+/* ---- the writer ---- */
+
+/* Writes and frees. */
+static enum earshot_status flush(struct captions_writer *writer, struct str *out,
+                                 struct earshot_error *error)
+{
+    bool failed = out->failed, written;
+
+    written = !failed &&
+              fwrite(out->data ? out->data : "", 1, out->length, writer->stream) == out->length &&
+              fflush(writer->stream) == 0;
+    if (failed)
+        error_set(error, EARSHOT_ERROR_MEMORY, "out of memory for the captions of one file");
+    else if (!written)
+        error_set_errno(error, EARSHOT_ERROR_IO, "%s: captions could not be written", writer->name);
+    str_free(out);
+    return failed ? EARSHOT_ERROR_MEMORY : written ? EARSHOT_OK : EARSHOT_ERROR_IO;
+}
+
+enum earshot_status captions_open(struct captions_writer *writer, enum captions_format format,
+                                  FILE *stream, const char *name, int file_count,
+                                  struct earshot_error *error)
+{
+    struct str out = {0};
+
+    *writer = (struct captions_writer){format, stream, name, file_count, 0};
+    if ((format == CAPTIONS_VTT || format == CAPTIONS_SRT) && file_count > 1)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "%s holds the captions of one file, not of %d: caption them one at a time",
+                         captions_format_names[format], file_count);
+    if (format == CAPTIONS_VTT)
+        str_append_text(&out, "WEBVTT\n\n");
+    else if (format == CAPTIONS_JSON)
+        str_append_text(&out, "[\n");
+    return flush(writer, &out, error);
+}
+
+static void append_separator(struct captions_writer *writer, struct str *out)
+{
+    if (writer->format == CAPTIONS_JSON && writer->written > 0)
+        str_append_text(out, ",\n");
+    writer->written++;
+}
+
+enum earshot_status captions_write(struct captions_writer *writer,
+                                   const struct captioned_file *file, struct earshot_error *error)
+{
+    struct str out = {0};
+
+    append_separator(writer, &out);
+    switch (writer->format) {
+    case CAPTIONS_TEXT:
+        append_text(&out, file, writer->file_count > 1);
+        break;
+    case CAPTIONS_JSON:
+        append_json_file(&out, file);
+        break;
+    case CAPTIONS_JSONL:
+        append_json_lines(&out, file);
+        break;
+    case CAPTIONS_VTT:
+    case CAPTIONS_SRT:
+        append_cues(&out, file, writer->format == CAPTIONS_VTT);
+        break;
+    }
+    return flush(writer, &out, error);
+}
+
+enum earshot_status captions_write_failure(struct captions_writer *writer, const char *path,
+                                           const struct earshot_error *failure,
+                                           struct earshot_error *error)
+{
+    bool lines = writer->format == CAPTIONS_JSONL;
+    struct str out = {0};
+    json_t *object;
+    int failed;
+
+    if (writer->format != CAPTIONS_JSON && !lines)
+        return EARSHOT_OK;
+    append_separator(writer, &out);
+    object = json_object();
+    failed = json_object_set_new(object, "file", json_text(path));
+    failed |= json_object_set_new(object, "error", json_text(failure->message));
+    failed |=
+        json_object_set_new(object, "status", json_text(earshot_status_name(failure->status)));
+    append_json(&out, object, failed, lines ? JSON_COMPACT : JSON_INDENT(2));
+    if (lines)
+        str_append_text(&out, "\n");
+    return flush(writer, &out, error);
+}
+
+enum earshot_status captions_close(struct captions_writer *writer, struct earshot_error *error)
+{
+    struct str out = {0};
+
+    if (writer->format == CAPTIONS_JSON)
+        str_append_text(&out, writer->written > 0 ? "\n]\n" : "]\n");
+    return flush(writer, &out, error);
+}

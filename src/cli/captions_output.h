@@ -1,0 +1,78 @@
+/*
+ * captions_output.h: captions as text, JSON, JSON lines, WebVTT and SubRip.
+ *
+ *   text   one caption a line; "[0:00-0:10] " before it when a file has more than one, and
+ *          "FILE: " when there is more than one file
+ *   json   one array with an object a file; a file that failed has "error" instead of "captions"
+ *   jsonl  one object a caption, with its file; a file that failed is one object with "error"
+ *   vtt    WebVTT (W3C), one file only: its times would run backwards with a second
+ *   srt    SubRip, one file only
+ *
+ * Outside JSON a caption is one line: runs of white space and control characters become one space,
+ * so no cue can hold a blank line.  WebVTT text is escaped (&amp; &lt; &gt;, so no "-->"); SubRip
+ * has no escapes, there "-->" becomes "-- >".  Empty captions make no cue.  Bytes that are not
+ * UTF-8 come out as U+FFFD.
+ */
+#ifndef EARSHOT_CLI_CAPTIONS_OUTPUT_H
+#define EARSHOT_CLI_CAPTIONS_OUTPUT_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+
+enum captions_format { CAPTIONS_TEXT, CAPTIONS_JSON, CAPTIONS_JSONL, CAPTIONS_VTT, CAPTIONS_SRT };
+
+/* "text", "json", ..., NULL: for an OPTION_CHOICE. */
+extern const char *const captions_format_names[];
+
+struct caption_token {
+    const char *text;
+    double log_probability;
+};
+
+/* One hypothesis for one stretch of a file. */
+struct timed_caption {
+    double start_s, end_s;
+    const char *text;
+    double log_probability, score;
+    const struct caption_token *token; /* [token_count]; may be NULL */
+    int token_count;
+    const struct timed_caption *other; /* [other_count] the rest of an n-best list; may be NULL */
+    int other_count;
+};
+
+struct captioned_file {
+    const char *path;
+    const char *model;           /* the model's name */
+    double duration_s;           /* negative: unknown */
+    bool has_video, has_audio;   /* in the file */
+    bool used_video, used_audio; /* by the model */
+    double elapsed_s;            /* time taken; negative: leave it out */
+    const struct timed_caption *caption;
+    int caption_count;
+};
+
+struct captions_writer {
+    enum captions_format format;
+    FILE *stream;
+    const char *name; /* for messages: "standard output", a path */
+    int file_count;   /* to come */
+    int written;      /* files so far */
+};
+
+/* Writes what stands before the first file.  ARGUMENT: vtt or srt for more than one file.
+ * IO, here and below: the bytes did not get out (a full disk, a closed pipe). */
+enum earshot_status captions_open(struct captions_writer *writer, enum captions_format format,
+                                  FILE *stream, const char *name, int file_count,
+                                  struct earshot_error *error);
+/* Everything about one file, flushed: a reader sees each file as it is done. */
+enum earshot_status captions_write(struct captions_writer *writer,
+                                   const struct captioned_file *file, struct earshot_error *error);
+/* A file that could not be captioned; text, vtt and srt say nothing. */
+enum earshot_status captions_write_failure(struct captions_writer *writer, const char *path,
+                                           const struct earshot_error *failure,
+                                           struct earshot_error *error);
+/* Writes what stands after the last file; the stream stays the caller's. */
+enum earshot_status captions_close(struct captions_writer *writer, struct earshot_error *error);
+
+#endif
