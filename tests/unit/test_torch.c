@@ -564,6 +564,50 @@ static void test_names(void **state)
     refused(zip_of(s), EARSHOT_ERROR_FORMAT, "longer than 512");
 }
 
+/* Files of PyTorch itself (tests/fixtures/weights/make.py). */
+static void test_written_by_torch(void **state)
+{
+    static const char *const cases[][2] = {
+        {"dtypes.pth", "dtypes.safetensors"},
+        {"views.pth", "views.safetensors"},
+        {"views_legacy.pth", "views.safetensors"},
+        {"views_protocol4.pth", "views.safetensors"},
+        {"views_legacy_protocol4.pth", "views.safetensors"},
+        {"training.pth", "training.safetensors"},
+        {"training_legacy.pth", "training.safetensors"},
+    };
+    char path[1200];
+    struct tensor_file *file, *wanted;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(path, sizeof path, "weights/%s", cases[i][0]);
+        assert_ok(weights_open(test_fixture(path), &file, &error));
+        snprintf(path, sizeof path, "weights/%s", cases[i][1]);
+        assert_ok(weights_open(test_fixture(path), &wanted, &error));
+        assert_int_equal(tensor_file_count(file), tensor_file_count(wanted));
+        for (int64_t t = 0; t < tensor_file_count(wanted); t++) {
+            const struct tensor_entry *want = tensor_file_at(wanted, t);
+            const struct tensor_entry *got = tensor_file_find(file, want->name);
+            float a[64], b[64];
+
+            assert_non_null(got);
+            assert_int_equal(got->dtype, want->dtype);
+            assert_int_equal(got->rank, want->rank);
+            assert_memory_equal(got->dim, want->dim, (size_t)want->rank * sizeof *want->dim);
+            assert_true(want->elements <= 64);
+            assert_ok(tensor_entry_to_f32(want, a, &error));
+            assert_ok(tensor_entry_to_f32(got, b, &error));
+            assert_memory_equal(a, b, (size_t)want->elements * sizeof *a);
+        }
+        tensor_file_close(file);
+        tensor_file_close(wanted);
+    }
+    assert_int_equal(weights_open(test_fixture("weights/module.pth"), &file, &error),
+                     EARSHOT_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "\"torch.nn.modules.linear.Linear\""));
+}
+
 static void test_open(void **state)
 {
     char *path = str_format("%s/any.name", test_directory("torch-open"));
@@ -623,6 +667,7 @@ int main(void)
         cmocka_unit_test(test_cycles),
         cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_written_by_torch),
         cmocka_unit_test(test_open),
     };
 
