@@ -6,7 +6,7 @@
 static void put_le(struct str *s, uint64_t value, int size)
 {
     for (int i = 0; i < size; i++)
-        str_append(s, &(char){(char)(value >> 8 * i)}, 1);
+        str_append(s, &(char){i < 8 ? (char)(value >> 8 * i) : 0}, 1);
 }
 
 void pickle_put_op(struct str *s, unsigned char code)
