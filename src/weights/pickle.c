@@ -465,15 +465,18 @@ static bool read_sizes(struct machine *m, const struct pickle_value *tuple, int 
 /* The last element that the strides reach must lie in the storage. */
 static void check_view(struct machine *m, const struct pickle_tensor *tensor)
 {
-    int64_t elements, room = tensor->storage->elements - tensor->offset;
+    int64_t elements, room;
 
     if (tensor_layout_elements(&tensor->layout, &elements, m->error) != EARSHOT_OK) {
         m->status = EARSHOT_ERROR_FORMAT;
         return;
     }
-    if (tensor->offset < 0 || room < 0 || (elements > 0 && room < 1))
+    room = tensor->offset < 0 ? -1 : tensor->storage->elements - tensor->offset;
+    if (room < 0 || (elements > 0 && room < 1)) {
         FAIL(m, EARSHOT_ERROR_FORMAT, "a tensor starts at element %lld of a storage of %lld",
              (long long)tensor->offset, (long long)tensor->storage->elements);
+        return;
+    }
     for (int i = 0; i < tensor->layout.rank; i++) {
         int64_t stride = tensor->layout.stride[i], steps = tensor->layout.dim[i] - 1;
 
