@@ -38,6 +38,14 @@ const char *earshot_version(void)
     return EARSHOT_VERSION;
 }
 
+/* Messages quote names from files; no byte of theirs may end the line or drive a terminal. */
+static void hide_controls(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 enum earshot_status error_set(struct earshot_error *error, enum earshot_status status,
                               const char *format, ...)
 {
@@ -48,6 +56,7 @@ enum earshot_status error_set(struct earshot_error *error, enum earshot_status s
         va_start(args, format);
         vsnprintf(error->message, sizeof error->message, format, args);
         va_end(args);
+        hide_controls(error->message);
     }
     return status;
 }
@@ -67,6 +76,7 @@ enum earshot_status error_set_errno(struct earshot_error *error, enum earshot_st
         va_end(args);
         used = strlen(error->message);
         snprintf(error->message + used, sizeof error->message - used, ": %s", strerror(saved));
+        hide_controls(error->message);
     }
     return status;
 }
@@ -85,6 +95,7 @@ enum earshot_status error_context(struct earshot_error *error, const char *forma
     va_end(args);
     used = strlen(error->message);
     snprintf(error->message + used, sizeof error->message - used, ": %s", inner.message);
+    hide_controls(error->message);
     return inner.status;
 }
 

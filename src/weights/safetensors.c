@@ -272,27 +272,6 @@ enum earshot_status safetensors_parse(struct tensor_file *file, const unsigned c
     return status == EARSHOT_OK ? tensor_table_finish(file, error) : status;
 }
 
-static enum earshot_status open_single(const char *path, struct tensor_file **file,
-                                       struct earshot_error *error)
-{
-    struct file_map map;
-    enum earshot_status status = tensor_table_new(file, error);
-
-    if (status != EARSHOT_OK)
-        return status;
-    status = tensor_table_map(*file, path, &map, error);
-    if (status == EARSHOT_OK) {
-        status = safetensors_parse(*file, map.data, map.size_bytes, error);
-        if (status != EARSHOT_OK)
-            error_context(error, "%s", path);
-    }
-    if (status != EARSHOT_OK) {
-        tensor_file_close(*file);
-        *file = NULL;
-    }
-    return status;
-}
-
 /* A shard lies beside its index: a bare file name, and not a hidden way out of the folder. */
 static bool shard_name_is_safe(const char *name)
 {
@@ -322,7 +301,7 @@ static enum earshot_status open_shard(struct tensor_file *file, const char *inde
     path = str_format("%.*s%s", folder_length, index_path, shard);
     if (!path)
         return error_memory(error, strlen(index_path) + strlen(shard));
-    status = open_single(path, &part, error);
+    status = tensor_table_open(path, safetensors_parse, &part, error);
     free(path);
     return status == EARSHOT_OK ? tensor_table_merge(file, part, error) : status;
 }
@@ -408,7 +387,7 @@ enum earshot_status safetensors_open(const char *path, struct tensor_file **file
         }
     }
     file_map_close(&map);
-    return is_index ? status : open_single(path, file, error);
+    return is_index ? status : tensor_table_open(path, safetensors_parse, file, error);
 }
 
 /* text as a JSON string with its quotes; an error for anything but UTF-8. */

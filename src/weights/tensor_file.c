@@ -80,19 +80,25 @@ enum earshot_status tensor_table_map(struct tensor_file *file, const char *path,
     return status;
 }
 
-enum earshot_status tensor_table_keep(struct tensor_file *file, void *block,
-                                      struct earshot_error *error)
+enum earshot_status tensor_table_open(const char *path, tensor_parser parse,
+                                      struct tensor_file **file, struct earshot_error *error)
 {
-    size_t size_bytes = (size_t)(file->block_count + 1) * sizeof *file->block;
-    void **grown = realloc(file->block, size_bytes);
+    struct file_map map;
+    enum earshot_status status = tensor_table_new(file, error);
 
-    if (!grown) {
-        free(block);
-        return error_memory(error, size_bytes);
+    if (status != EARSHOT_OK)
+        return status;
+    status = tensor_table_map(*file, path, &map, error);
+    if (status == EARSHOT_OK) {
+        status = parse(*file, map.data, map.size_bytes, error);
+        if (status != EARSHOT_OK)
+            error_context(error, "%s", path);
     }
-    file->block = grown;
-    file->block[file->block_count++] = block;
-    return EARSHOT_OK;
+    if (status != EARSHOT_OK) {
+        tensor_file_close(*file);
+        *file = NULL;
+    }
+    return status;
 }
 
 enum earshot_status tensor_layout_elements(const struct tensor_layout *layout, int64_t *elements,
@@ -147,6 +153,10 @@ enum earshot_status tensor_table_add(struct tensor_file *file, const char *name,
     if (reserve((void **)&file->entry, file->count, &file->capacity, sizeof *entry, error) !=
         EARSHOT_OK)
         return EARSHOT_ERROR_MEMORY;
+    if (strlen(name) > TENSOR_NAME_MAX)
+        return error_set(error, EARSHOT_ERROR_UNSUPPORTED,
+                         "a tensor name is longer than %d bytes: \"%.60s...\"", TENSOR_NAME_MAX,
+                         name);
     copy = strdup(name);
     if (!copy)
         return error_memory(error, strlen(name) + 1);
@@ -201,8 +211,6 @@ enum earshot_status tensor_table_merge(struct tensor_file *file, struct tensor_f
         status = add_map(file, from->map[from->map_count - 1], error);
         from->map_count -= status == EARSHOT_OK;
     }
-    while (status == EARSHOT_OK && from->block_count > 0)
-        status = tensor_table_keep(file, from->block[--from->block_count], error);
     tensor_file_close(from);
     return status;
 }
@@ -282,12 +290,9 @@ void tensor_file_close(struct tensor_file *file)
     }
     for (int i = 0; i < file->map_count; i++)
         file_map_close(&file->map[i]);
-    for (int i = 0; i < file->block_count; i++)
-        free(file->block[i]);
     free(file->entry);
     free(file->metadata);
     free(file->map);
-    free(file->block);
     free(file->sorted);
     free(file);
 }

@@ -10,8 +10,16 @@
 #define TENSOR_RANK_MAX 8
 
 enum tensor_dtype {
-    TENSOR_F64, TENSOR_F32, TENSOR_F16, TENSOR_BF16,
-    TENSOR_I64, TENSOR_I32, TENSOR_I16, TENSOR_I8, TENSOR_U8, TENSOR_BOOL
+    TENSOR_F64,
+    TENSOR_F32,
+    TENSOR_F16,
+    TENSOR_BF16,
+    TENSOR_I64,
+    TENSOR_I32,
+    TENSOR_I16,
+    TENSOR_I8,
+    TENSOR_U8,
+    TENSOR_BOOL
 };
 
 size_t tensor_dtype_bytes(enum tensor_dtype dtype);

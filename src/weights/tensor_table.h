@@ -12,14 +12,13 @@
 #include "base/file.h"
 #include "weights/tensor_file.h"
 
-/* More tensors than any model has; keeps a hostile file from filling memory with names. */
-#define TENSOR_COUNT_MAX 262144
+/* More tensors, and longer names, than any model has: what a hostile file can make us hold. */
+#define TENSOR_COUNT_MAX 65536
+#define TENSOR_NAME_MAX 512
 
 struct tensor_file {
     struct file_map *map;
     int map_count;
-    void **block; /* malloc'd data that is not mapped: inflated zip entries */
-    int block_count;
     struct tensor_entry *entry; /* in file order */
     int64_t count, capacity;
     const struct tensor_entry **sorted; /* by name; made by tensor_table_finish */
@@ -35,15 +34,19 @@ struct tensor_layout {
     int64_t stride[TENSOR_RANK_MAX];
 };
 
+/* A parser of one format: fills the table from bytes that outlive it. */
+typedef enum earshot_status (*tensor_parser)(struct tensor_file *file, const unsigned char *bytes,
+                                             size_t size_bytes, struct earshot_error *error);
+
 enum earshot_status tensor_table_new(struct tensor_file **file, struct earshot_error *error);
+
+/* new, map, parse; on failure *file is NULL and the message starts with the path. */
+enum earshot_status tensor_table_open(const char *path, tensor_parser parse,
+                                      struct tensor_file **file, struct earshot_error *error);
 
 /* Maps path and keeps the map until the table is closed; *map is a copy for reading. */
 enum earshot_status tensor_table_map(struct tensor_file *file, const char *path,
                                      struct file_map *map, struct earshot_error *error);
-
-/* Takes over a malloc'd block, freed with the table (and also when this fails). */
-enum earshot_status tensor_table_keep(struct tensor_file *file, void *block,
-                                      struct earshot_error *error);
 
 /* The number of elements of a shape: error when a dimension is negative or the size in bytes does
  * not fit in 63 bits. */

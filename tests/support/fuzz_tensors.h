@@ -4,9 +4,6 @@
 
 #include "weights/tensor_table.h"
 
-typedef enum earshot_status (*tensor_parser)(struct tensor_file *file, const unsigned char *bytes,
-                                             size_t size_bytes, struct earshot_error *error);
-
 /* Parses a copy of the bytes that ends where its allocation ends; a table that was accepted is then
  * read to its last element, and one that was refused must say why.  Returns 0. */
 int fuzz_tensors(tensor_parser parse, const uint8_t *data, size_t size);
