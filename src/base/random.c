@@ -53,6 +53,28 @@ uint64_t random_below(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n
     return (uint64_t)((unsigned __int128)random_bits(seed, stream, index) * n >> 64);
 }
 
+uint64_t random_permute(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n)
+{
+    int half = 1;
+    uint64_t mask;
+
+    while (half < 31 && (uint64_t)1 << (2 * half) < n)
+        half++;
+    mask = ((uint64_t)1 << half) - 1;
+    do {
+        uint64_t left = index >> half, right = index & mask;
+
+        for (uint64_t round = 0; round < 4; round++) {
+            uint64_t next = left ^ (random_bits(seed, stream, round << 32 | right) & mask);
+
+            left = right;
+            right = next;
+        }
+        index = left << half | right;
+    } while (index >= n);
+    return index;
+}
+
 uint64_t random_stream(const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325u;

@@ -28,6 +28,10 @@ double random_normal(uint64_t seed, uint64_t stream, uint64_t index);
 /* Uniform integer in [0, n), n > 0; without modulo bias beyond 2^-64 * n. */
 uint64_t random_below(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n);
 
+/* A permutation of [0, n) as a function: the image of index.  A four-round Feistel network over the
+ * next power of four, walked until it lands below n (Black & Rogaway, CT-RSA 2002). */
+uint64_t random_permute(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n);
+
 /* FNV-1a of a string: a stream number from a name. */
 uint64_t random_stream(const char *name);
 

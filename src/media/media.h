@@ -74,4 +74,9 @@ enum earshot_status media_read_audio(struct media *media, double start_s, float 
                                      int64_t capacity, int64_t *count,
                                      struct earshot_error *error);
 
+/* Scales one packed RGB24 picture (bicubic, as media_read_frames does). */
+enum earshot_status media_scale_rgb(const uint8_t *from, int from_width, int from_height,
+                                    uint8_t *to, int to_width, int to_height,
+                                    struct earshot_error *error);
+
 #endif

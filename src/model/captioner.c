@@ -70,6 +70,26 @@ void captioner_free(struct captioner *c)
     free(c);
 }
 
+struct clip_reader_options captioner_reader_options(const struct model_config *config)
+{
+    struct clip_reader_options options = {
+        .video = config->use_stream[STREAM_VIDEO],
+        .audio = config->use_stream[STREAM_AUDIO],
+        .clip = {.frames = (int)config->video.frames,
+                 .height = (int)config->video.height,
+                 .width = (int)config->video.width,
+                 .mean = {0.485f, 0.456f, 0.406f}, /* ImageNet's, as Video Swin was trained with */
+                 .std = {0.229f, 0.224f, 0.225f}},
+        .fbank = fbank_options_default,
+        .audio_frames = config->audio.frames,
+    };
+
+    options.fbank.mel_bins = (int)config->audio.mel_bins;
+    options.fbank.mean = (float)config->audio.mean;
+    options.fbank.std = (float)config->audio.std;
+    return options;
+}
+
 static bool any_present(const struct clip_batch *batch, int stream)
 {
     for (int64_t b = 0; b < batch->size; b++)

@@ -9,6 +9,7 @@
 #ifndef EARSHOT_MODEL_CAPTIONER_H
 #define EARSHOT_MODEL_CAPTIONER_H
 
+#include "features/clip_reader.h"
 #include "model/ast.h"
 #include "model/config.h"
 #include "model/decoder.h"
@@ -46,6 +47,9 @@ struct clip_batch {
 enum earshot_status captioner_new(const struct model_config *config, struct captioner **captioner,
                                   struct earshot_error *error);
 void captioner_free(struct captioner *captioner);
+
+/* What clip_reader_open needs to feed a model of this configuration. */
+struct clip_reader_options captioner_reader_options(const struct model_config *config);
 
 /* Encoders, projections and modality embeddings.  Encoders of streams that no sample has do not
  * run.  streams->present points at batch->present. */

@@ -2,34 +2,50 @@
  * pointwise.c: GELU, sums of tensors, added tables, dropout.
  */
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/vec_math.h"
 
 #include "base/random.h"
 
 #include <math.h>
 
+/* Elements per task of the pointwise kernels. */
+#define RUN 4096
+
 static void gelu_fwd(struct backend *b, int64_t n, const void *x, void *y)
 {
     const float *xf = x;
     float *yf = y;
-    int team = cpu_team(b, 16.0 * (double)n);
+    int team = cpu_team(b, 4.0 * (double)n);
 
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (int64_t i = 0; i < n; i++)
-        yf[i] = 0.5f * xf[i] * (1 + erff(xf[i] * 0.70710678f));
+    for (int64_t i = 0; i < n; i += RUN)
+        v_gelu_run(n - i < RUN ? n - i : RUN, xf + i, yf + i);
+}
+
+static void gelu_slope_run(int64_t n, const float *x, const float *dy, float *dx)
+{
+    int64_t i = 0, left;
+
+    for (; i + VW <= n; i += VW)
+        v_store(dx + i, v_fma(v_load(dy + i), v_gelu_slope(v_load(x + i)), v_load(dx + i)));
+    left = n - i;
+    if (left)
+        v_store_first(dx + i, left,
+                      v_fma(v_load_first(dy + i, left), v_gelu_slope(v_load_first(x + i, left)),
+                            v_load_first(dx + i, left)));
 }
 
 static void gelu_bwd(struct backend *b, int64_t n, const void *x, const void *dy, void *dx)
 {
     const float *xf = x, *dyf = dy;
     float *dxf = dx;
-    int team = cpu_team(b, 16.0 * (double)n);
+    int team = cpu_team(b, 4.0 * (double)n);
 
     if (!dx)
         return;
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (int64_t i = 0; i < n; i++)
-        dxf[i] += dyf[i] * (0.5f * (1 + erff(xf[i] * 0.70710678f)) +
-                            xf[i] * 0.39894228f * expf(-0.5f * xf[i] * xf[i]));
+    for (int64_t i = 0; i < n; i += RUN)
+        gelu_slope_run(n - i < RUN ? n - i : RUN, xf + i, dyf + i, dxf + i);
 }
 
 static void axpby(struct backend *b, int64_t n, float alpha, const void *x, float beta,

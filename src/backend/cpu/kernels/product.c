@@ -1,53 +1,299 @@
 /*
- * product.c: linear layers, forward and backward.
+ * product.c: linear layers, forward and backward, on the tile of gemm.h.
+ *
+ * y = x w^T + bias: w is packed into panels of TILE_COLUMNS columns (bias first), in the shared
+ * scratch, by the whole team; then each task takes some rows and walks the panels, so that its rows
+ * stay in the second-level cache while a panel's part is in the first.  GELU is applied to a tile
+ * while it is in the first-level cache.  Few rows are not worth packing for: then x and w are
+ * walked as they lie.  The gradient of x is the same product with w not transposed; the gradient of
+ * w is oneDNN's sgemm.
+ *
+ * Every output is one chain of sums in a fixed order, so the bits do not depend on the threads.
  */
-#include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/vec_math.h"
 
-#include <math.h>
+/* The longest run of sums before c is stored: a panel of it is about half a first-level cache away
+ * from the second level. */
+#define DEPTH_MAX 768
+/* Floats of x that a task works on: a quarter of a megabyte. */
+#define BLOCK_FLOATS 65536
+/* Fewer rows than this are not worth packing w for. */
+#define PACK_ROWS 16
 
-static void bias_rows(struct backend *b, int64_t rows, int64_t out, const float *bias, float *y)
+enum product_end { END_NONE, END_GELU };
+
+struct product {
+    int64_t rows, depth, columns;
+    const float *x, *w, *bias;
+    bool transposed; /* w[columns, depth]; otherwise w[depth, columns] */
+    bool add;        /* y += */
+    enum product_end end;
+    float *y, *gelu; /* END_GELU: y gets the sums, gelu the result; they may be the same */
+};
+
+/* A range of columns and of depth that is packed at once. */
+struct part {
+    int64_t first_column, columns, first_depth, depth;
+    float *panels; /* each: bias, then depth rows, of TILE_COLUMNS */
+};
+
+static void pack_panel(const struct product *p, const struct part *part, int64_t panel)
 {
-    int team = cpu_team(b, (double)rows * (double)out);
+    int64_t column = part->first_column + panel * TILE_COLUMNS;
+    int64_t left = part->first_column + part->columns - column;
+    int64_t columns = left < TILE_COLUMNS ? left : TILE_COLUMNS;
+    float *to = part->panels + panel * (part->depth + 1) * TILE_COLUMNS;
+
+    for (int64_t j = 0; j < TILE_COLUMNS; j++)
+        to[j] = p->bias && j < columns ? p->bias[column + j] : 0;
+    if (p->transposed)
+        SIMD(gemm_pack_transposed)
+        (part->depth, columns, p->w + column * p->depth + part->first_depth, p->depth,
+         to + TILE_COLUMNS);
+    else
+        SIMD(gemm_pack)
+        (part->depth, columns, p->w + part->first_depth * p->columns + column, p->columns,
+         to + TILE_COLUMNS);
+}
+
+/* Rows [row, end) of one panel. */
+static void panel_rows(const struct product *p, const struct part *part, int64_t panel, int64_t row,
+                       int64_t end)
+{
+    int64_t column = part->first_column + panel * TILE_COLUMNS;
+    int64_t left = part->first_column + part->columns - column;
+    int64_t columns = left < TILE_COLUMNS ? left : TILE_COLUMNS;
+    const float *b = part->panels + panel * (part->depth + 1) * TILE_COLUMNS;
+    bool last = part->first_depth + part->depth == p->depth;
+
+    for (; row < end; row += TILE_ROWS) {
+        int rows = end - row < TILE_ROWS ? (int)(end - row) : TILE_ROWS;
+        float *y = p->y + row * p->columns + column;
+
+        SIMD(gemm_tile)
+        (rows, columns, part->depth, p->x + row * p->depth + part->first_depth, p->depth,
+         b + TILE_COLUMNS, b, p->add || part->first_depth > 0, y, p->columns);
+        if (last && p->end == END_GELU)
+            for (int64_t i = 0; i < rows; i++)
+                v_gelu_run(columns, y + i * p->columns, p->gelu + (row + i) * p->columns + column);
+    }
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static void run_part(struct backend *b, const struct product *p, const struct part *part)
+{
+    int64_t panels = ceil_div(part->columns, TILE_COLUMNS);
+    int team = cpu_team(b, (double)p->rows * (double)part->columns * (double)part->depth / 8);
+    int64_t block = BLOCK_FLOATS / part->depth / TILE_ROWS * TILE_ROWS, blocks, groups = 1;
+
+    /* A few tasks for every thread, as some may be slowed down by others' work. */
+    if (block > ceil_div(p->rows, 4 * team))
+        block = ceil_div(ceil_div(p->rows, 4 * team), TILE_ROWS) * TILE_ROWS;
+    if (block < 2 * TILE_ROWS)
+        block = 2 * TILE_ROWS;
+    blocks = ceil_div(p->rows, block);
+    if (blocks < 4 * team)
+        groups = ceil_div(4 * team, blocks);
+    if (groups > panels)
+        groups = panels;
+    if (team == 1)
+        groups = 1;
+#pragma omp parallel num_threads(team) if (team > 1)
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < panels; i++)
+            pack_panel(p, part, i);
+#pragma omp for schedule(dynamic)
+        for (int64_t t = 0; t < blocks * groups; t++) {
+            int64_t row = t / groups * block, g = t % groups;
+            int64_t end = row + block < p->rows ? row + block : p->rows;
+
+            for (int64_t i = panels * g / groups; i < panels * (g + 1) / groups; i++)
+                panel_rows(p, part, i, row, end);
+        }
+    }
+}
+
+static void run_packed(struct backend *b, const struct product *p)
+{
+    int64_t pieces = ceil_div(p->depth, DEPTH_MAX), depth = ceil_div(p->depth, pieces);
+    int64_t room = (int64_t)(CPU_SHARED_BYTES / sizeof(float)) / (depth + 1) / TILE_COLUMNS;
+
+    for (int64_t column = 0; column < p->columns; column += room * TILE_COLUMNS)
+        for (int64_t d = 0; d < p->depth; d += depth) {
+            int64_t columns = p->columns - column, deep = p->depth - d;
+            const struct part part = {
+                .first_column = column,
+                .columns = columns < room * TILE_COLUMNS ? columns : room * TILE_COLUMNS,
+                .first_depth = d,
+                .depth = deep < depth ? deep : depth,
+                .panels = cpu_shared_scratch(b),
+            };
+
+            run_part(b, p, &part);
+        }
+}
+
+/* ---- few rows, w[columns, depth]: dot products of rows as they lie ------------------------------
+ */
+
+#define DOT_ROWS 4
+
+/* y[r, c..c+3] for `rows` rows: 4 columns at a time share each load of x. */
+INLINE void dot_rows(const int rows, const struct product *p, int64_t row, int64_t column)
+{
+    const float *x = p->x + row * p->depth, *w = p->w + column * p->depth;
+    int64_t d = p->depth, i = 0;
+    vec sum[DOT_ROWS][4];
+
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int c = 0; c < 4; c++)
+        {
+            sum[r][c] = v_set(0);
+        }
+    }
+    for (; i < d; i += VW) {
+        int64_t n = d - i < VW ? d - i : VW;
+        vec column_part[4];
+
+        UNROLL for (int c = 0; c < 4; c++)
+        {
+            column_part[c] = n == VW ? v_load(w + c * d + i) : v_load_first(w + c * d + i, n);
+        }
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            vec row_part = n == VW ? v_load(x + r * d + i) : v_load_first(x + r * d + i, n);
+
+            UNROLL for (int c = 0; c < 4; c++)
+            {
+                sum[r][c] = v_fma(row_part, column_part[c], sum[r][c]);
+            }
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int c = 0; c < 4; c++)
+        {
+            p->y[(row + r) * p->columns + column + c] =
+                v_sum(sum[r][c]) + (p->bias ? p->bias[column + c] : 0);
+        }
+    }
+}
+
+static void dot_one(const struct product *p, int64_t row, int64_t column)
+{
+    const float *x = p->x + row * p->depth, *w = p->w + column * p->depth;
+    vec sum = v_set(0);
+    int64_t i = 0;
+
+    for (; i + VW <= p->depth; i += VW)
+        sum = v_fma(v_load(x + i), v_load(w + i), sum);
+    if (i < p->depth)
+        sum = v_fma(v_load_first(x + i, p->depth - i), v_load_first(w + i, p->depth - i), sum);
+    p->y[row * p->columns + column] = v_sum(sum) + (p->bias ? p->bias[column] : 0);
+}
+
+static void dot_columns(const struct product *p, int64_t column)
+{
+    int64_t row = 0;
+
+    if (p->columns - column < 4) {
+        for (; column < p->columns; column++)
+            for (row = 0; row < p->rows; row++)
+                dot_one(p, row, column);
+        return;
+    }
+    for (; row + DOT_ROWS <= p->rows; row += DOT_ROWS)
+        dot_rows(DOT_ROWS, p, row, column);
+    switch (p->rows - row) {
+    case 1:
+        dot_rows(1, p, row, column);
+        break;
+    case 2:
+        dot_rows(2, p, row, column);
+        break;
+    case 3:
+        dot_rows(3, p, row, column);
+        break;
+    }
+}
+
+static void run_dots(struct backend *b, const struct product *p)
+{
+    int team = cpu_team(b, (double)p->rows * (double)p->columns * (double)p->depth / 8);
 
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < out; c++)
-            y[r * out + c] += bias[c];
+    for (int64_t group = 0; group < ceil_div(p->columns, 4); group++)
+        dot_columns(p, group * 4);
+    if (p->end == END_GELU)
+        v_gelu_run(p->rows * p->columns, p->y, p->gelu);
+}
+
+/* ---- slots --------------------------------------------------------------------------------------
+ */
+
+static void run_product(struct backend *b, const struct product *p)
+{
+    if (p->rows <= 0 || p->columns <= 0)
+        return;
+    if (p->depth <= 0 || (p->rows < PACK_ROWS && p->transposed && !p->add))
+        run_dots(b, p);
+    else
+        run_packed(b, p);
 }
 
 static void linear_fwd(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
                        const float *w, const float *bias, void *y)
 {
-    if (rows <= 0 || out <= 0)
-        return;
-    if (in > 0)
-        cpu_sgemm(b, false, true, rows, out, in, x, in, w, in, 0, y, out);
-    else
-        b->mem_zero(b, y, (size_t)(rows * out) * sizeof(float));
-    if (bias)
-        bias_rows(b, rows, out, bias, y);
-}
+    const struct product p = {.rows = rows,
+                              .depth = in,
+                              .columns = out,
+                              .x = x,
+                              .w = w,
+                              .bias = bias,
+                              .transposed = true,
+                              .y = y};
 
-static void linear_bwd(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
-                       const float *w, const void *dy, void *dx, float *dw, float *dbias)
-{
-    if (rows <= 0 || out <= 0)
-        return;
-    if (dx && in > 0)
-        cpu_sgemm(b, false, false, rows, in, out, dy, out, w, in, 1, dx, in);
-    if (dw && in > 0)
-        cpu_sgemm(b, true, false, out, in, rows, dy, out, x, in, 1, dw, in);
-    if (dbias)
-        b->broadcast_bwd(b, rows, out, dy, dbias);
+    run_product(b, &p);
 }
 
 static void linear_gelu_fwd(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
                             const float *w, const float *bias, void *y, void *pre)
 {
-    void *to = pre ? pre : y;
+    const struct product p = {.rows = rows,
+                              .depth = in,
+                              .columns = out,
+                              .x = x,
+                              .w = w,
+                              .bias = bias,
+                              .transposed = true,
+                              .end = END_GELU,
+                              .y = pre ? pre : y,
+                              .gelu = y};
 
-    b->linear_fwd(b, rows, in, out, x, w, bias, to);
-    b->gelu_fwd(b, rows * out, to, y);
+    run_product(b, &p);
+}
+
+static void linear_bwd(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
+                       const float *w, const void *dy, void *dx, float *dw, float *dbias)
+{
+    const struct product p = {
+        .rows = rows, .depth = out, .columns = in, .x = dy, .w = w, .add = true, .y = dx};
+
+    if (rows <= 0 || out <= 0)
+        return;
+    if (dx)
+        run_product(b, &p);
+    if (dw && in > 0)
+        cpu_sgemm(b, true, false, out, in, rows, dy, out, x, in, 1, dw, in);
+    if (dbias)
+        b->broadcast_bwd(b, rows, out, dy, dbias);
 }
 
 void SIMD(install_product)(struct backend *b)

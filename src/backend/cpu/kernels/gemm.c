@@ -1,0 +1,164 @@
+/*
+ * gemm.c: the register tile, and packing for it.
+ *
+ * A tile keeps rows x 2 vectors of sums in registers; each step loads two vectors of packed b and
+ * broadcasts one element of each row of a, which is read where it lies (Goto & van de Geijn 2008,
+ * without the packing of a: its rows are long and few).
+ */
+#include "backend/cpu/kernels/gemm.h"
+
+INLINE void tile_start(const int rows, int64_t columns, const float *init, bool add, const float *c,
+                       int64_t c_row, vec sum[][2])
+{
+    int64_t left = columns < VW ? columns : VW;
+    vec from[2];
+
+    if (add) {
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            sum[i][0] = v_load_first(c + i * c_row, left);
+            sum[i][1] = columns > VW ? v_load_first(c + i * c_row + VW, columns - VW) : v_set(0);
+        }
+        return;
+    }
+    from[0] = init ? v_load(init) : v_set(0);
+    from[1] = init ? v_load(init + VW) : v_set(0);
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        sum[i][0] = from[0];
+        sum[i][1] = from[1];
+    }
+}
+
+INLINE void tile_finish(const int rows, int64_t columns, vec sum[][2], float *c, int64_t c_row)
+{
+    int64_t left = columns < VW ? columns : VW;
+
+    if (columns == TILE_COLUMNS) {
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            v_store(c + i * c_row, sum[i][0]);
+            v_store(c + i * c_row + VW, sum[i][1]);
+        }
+        return;
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        v_store_first(c + i * c_row, left, sum[i][0]);
+        if (columns > VW)
+            v_store_first(c + i * c_row + VW, columns - VW, sum[i][1]);
+    }
+}
+
+/* Rows are reached from every third one, so that few registers hold addresses. */
+INLINE void tile(const int rows, int64_t columns, int64_t k, const float *a, int64_t a_row,
+                 const float *b, const float *init, bool add, float *c, int64_t c_row)
+{
+    vec sum[TILE_ROWS][2];
+    const float *third[(TILE_ROWS + 2) / 3];
+
+    UNROLL for (int i = 0; i < (rows + 2) / 3; i++) third[i] = a + 3 * i * a_row;
+    tile_start(rows, columns, init, add, c, c_row, sum);
+    for (int64_t p = 0; p < k; p++, b += TILE_COLUMNS) {
+        vec left = v_load(b), right = v_load(b + VW);
+
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            vec x = v_set(third[i / 3][i % 3 * a_row + p]);
+
+            sum[i][0] = v_fma(x, left, sum[i][0]);
+            sum[i][1] = v_fma(x, right, sum[i][1]);
+        }
+    }
+    tile_finish(rows, columns, sum, c, c_row);
+}
+
+INLINE void tile_at(const int rows, int64_t columns, int64_t k, const float *a, int64_t a_k,
+                    const float *b, const float *init, bool add, float *c, int64_t c_row)
+{
+    vec sum[TILE_ROWS][2];
+
+    tile_start(rows, columns, init, add, c, c_row, sum);
+    for (int64_t p = 0; p < k; p++, b += TILE_COLUMNS, a += a_k) {
+        vec left = v_load(b), right = v_load(b + VW);
+
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            vec x = v_set(a[i]);
+
+            sum[i][0] = v_fma(x, left, sum[i][0]);
+            sum[i][1] = v_fma(x, right, sum[i][1]);
+        }
+    }
+    tile_finish(rows, columns, sum, c, c_row);
+}
+
+#define ROWS_CASE(function, n)                                                                     \
+    case n:                                                                                        \
+        function(n, columns, k, a, a_step, b, init, add, c, c_row);                                \
+        break
+
+#if TILE_ROWS == 14
+#define ROWS_MORE(function)                                                                        \
+    ROWS_CASE(function, 7);                                                                        \
+    ROWS_CASE(function, 8);                                                                        \
+    ROWS_CASE(function, 9);                                                                        \
+    ROWS_CASE(function, 10);                                                                       \
+    ROWS_CASE(function, 11);                                                                       \
+    ROWS_CASE(function, 12);                                                                       \
+    ROWS_CASE(function, 13);                                                                       \
+    ROWS_CASE(function, 14)
+#else
+#define ROWS_MORE(function)
+#endif
+
+/* One compiled tile per number of rows. */
+#define DEFINE_TILE(name, function)                                                                \
+    void SIMD(name)(int rows, int64_t columns, int64_t k, const float *a, int64_t a_step,          \
+                    const float *b, const float *init, bool add, float *c, int64_t c_row)          \
+    {                                                                                              \
+        switch (rows) {                                                                            \
+            ROWS_CASE(function, 1);                                                                \
+            ROWS_CASE(function, 2);                                                                \
+            ROWS_CASE(function, 3);                                                                \
+            ROWS_CASE(function, 4);                                                                \
+            ROWS_CASE(function, 5);                                                                \
+            ROWS_CASE(function, 6);                                                                \
+            ROWS_MORE(function);                                                                   \
+        }                                                                                          \
+    }
+
+DEFINE_TILE(gemm_tile, tile)
+DEFINE_TILE(gemm_tile_at, tile_at)
+
+void SIMD(gemm_pack)(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
+{
+    int64_t left = columns < VW ? columns : VW, right = columns - left;
+
+    for (int64_t p = 0; p < k; p++, from += stride, to += TILE_COLUMNS) {
+        if (columns == TILE_COLUMNS) {
+            v_store(to, v_load(from));
+            v_store(to + VW, v_load(from + VW));
+        } else {
+            v_store(to, v_load_first(from, left));
+            v_store(to + VW, right ? v_load_first(from + VW, right) : v_set(0));
+        }
+    }
+}
+
+void SIMD(gemm_pack_transposed)(int64_t k, int64_t columns, const float *from, int64_t stride,
+                                float *to)
+{
+    const int64_t block = 16; /* one cache line of each source row at a time */
+
+    for (int64_t first = 0; first < k; first += block) {
+        int64_t end = first + block < k ? first + block : k;
+
+        for (int64_t j = 0; j < columns; j++)
+            for (int64_t p = first; p < end; p++)
+                to[p * TILE_COLUMNS + j] = from[j * stride + p];
+        for (int64_t p = first; p < end; p++)
+            for (int64_t j = columns; j < TILE_COLUMNS; j++)
+                to[p * TILE_COLUMNS + j] = 0;
+    }
+}

@@ -1,0 +1,37 @@
+/*
+ * gemm.h: the register tile that products and attention are made of.
+ */
+#ifndef EARSHOT_BACKEND_CPU_KERNELS_GEMM_H
+#define EARSHOT_BACKEND_CPU_KERNELS_GEMM_H
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/vec.h"
+
+/* Rows and columns of the largest tile: as many sums as there are registers for. */
+#if VW == 16
+#define TILE_ROWS 14
+#else
+#define TILE_ROWS 6
+#endif
+#define TILE_COLUMNS (2 * VW)
+
+/*
+ * c[i, j] = (add ? c[i, j] : init ? init[j] : 0) + sum_p a[i, p] b[p, j]   i < rows, j < columns
+ * rows <= TILE_ROWS; columns <= TILE_COLUMNS.  a[i, p] is a[i * a_row + p]; b is packed: k rows of
+ * TILE_COLUMNS, and so is init.  Sums are taken in the order of p, whatever rows is.
+ */
+void SIMD(gemm_tile)(int rows, int64_t columns, int64_t k, const float *a, int64_t a_row,
+                     const float *b, const float *init, bool add, float *c, int64_t c_row);
+
+/* The same with a[i, p] at a[p * a_k + i]. */
+void SIMD(gemm_tile_at)(int rows, int64_t columns, int64_t k, const float *a, int64_t a_k,
+                        const float *b, const float *init, bool add, float *c, int64_t c_row);
+
+/* to[p, j] = from[p * stride + j], 0 for columns <= j < TILE_COLUMNS; k rows. */
+void SIMD(gemm_pack)(int64_t k, int64_t columns, const float *from, int64_t stride, float *to);
+
+/* to[p, j] = from[j * stride + p], 0 for columns <= j < TILE_COLUMNS; k rows. */
+void SIMD(gemm_pack_transposed)(int64_t k, int64_t columns, const float *from, int64_t stride,
+                                float *to);
+
+#endif

@@ -1,0 +1,421 @@
+/* loader.c: worker threads over a ring of batch slots.  See loader.h. */
+#include "train/loader.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/random.h"
+
+#define THREADS_MAX 64
+
+/* One slot of the ring: the batch and the memory behind it. */
+struct slot {
+    struct batch batch;
+    bool ready;
+    float *video, *audio;
+    uint8_t *present;
+    int32_t *tokens, *targets;
+    int64_t *item;
+    struct earshot_error error;
+};
+
+/* A clip as it was read, kept for later epochs. */
+struct cached {
+    float *data; /* video, then audio; NULL: not read yet, or did not fit */
+    uint8_t present[STREAM_COUNT];
+    bool warned;
+};
+
+struct loader {
+    const struct dataset *dataset;
+    const struct clip_reader *reader;
+    const struct wordpiece *tokenizer;
+    struct loader_options options;
+    double window_s;
+    int64_t max_length;
+    int32_t start_token, end_token, pad_token;
+    int64_t *usable; /* items with a caption */
+    int64_t usable_count, video_size, audio_size;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread[THREADS_MAX];
+    int threads;
+    bool closing;
+    int64_t next_to_fill, next_to_give; /* batch numbers */
+    struct slot *slot;                  /* [ahead], batch n in slot n % ahead */
+    struct cached *cache;               /* [dataset->count] */
+    int64_t cached_bytes;
+};
+
+/* ---- what is in batch n ----------------------------------------------------------------------- */
+
+static bool in_range(const struct loader *l, int64_t number)
+{
+    return l->options.shuffle || number * l->options.batch_size < l->usable_count;
+}
+
+/* The item at a place of the endless shuffled sequence, or of the one pass. */
+static int64_t item_at(const struct loader *l, int64_t position)
+{
+    uint64_t n = (uint64_t)l->usable_count, epoch = (uint64_t)position / n;
+    uint64_t index = (uint64_t)position % n;
+
+    if (l->options.shuffle)
+        index = random_permute(l->options.seed, random_stream("loader.order") + epoch, index, n);
+    return l->usable[index];
+}
+
+static const char *caption_at(const struct loader *l, const struct dataset_item *item,
+                              int64_t position)
+{
+    uint64_t choice = 0;
+
+    if (l->options.shuffle)
+        choice = random_below(l->options.seed, random_stream("loader.caption"), (uint64_t)position,
+                              (uint64_t)item->caption_count);
+    return item->caption[choice];
+}
+
+/* ---- filling ---------------------------------------------------------------------------------- */
+
+static enum earshot_status read_item(const struct loader *l, const struct dataset_item *item,
+                                     float *video, float *audio, uint8_t present[STREAM_COUNT],
+                                     struct earshot_error *error)
+{
+    bool has_video = false, has_audio = false;
+    struct media *media;
+    enum earshot_status status = media_open(item->path, NULL, &media, error);
+    double end_s;
+
+    if (status != EARSHOT_OK)
+        return status;
+    end_s = item->end_s >= 0 ? item->end_s : media_get_info(media)->duration_s;
+    if (end_s <= item->start_s)
+        end_s = item->start_s + l->window_s;
+    status = clip_reader_read(l->reader, media, item->start_s, end_s, video, &has_video, audio,
+                              &has_audio, error);
+    media_close(media);
+    present[STREAM_VIDEO] = has_video;
+    present[STREAM_AUDIO] = has_audio;
+    return status;
+}
+
+/* Reads one item into row `row`, or takes it from the cache.  An unreadable item becomes absent. */
+static bool fill_clip(struct loader *l, struct slot *slot, int64_t row, int64_t index)
+{
+    float *video = slot->video + row * l->video_size, *audio = slot->audio + row * l->audio_size;
+    size_t video_bytes = (size_t)l->video_size * sizeof(float);
+    size_t audio_bytes = (size_t)l->audio_size * sizeof(float);
+    uint8_t *present = slot->present + row * STREAM_COUNT;
+    struct cached *cached = &l->cache[index];
+    struct earshot_error error = {0};
+    float *copy, *kept;
+    bool warn, room;
+
+    pthread_mutex_lock(&l->lock);
+    kept = cached->data;
+    room = !kept && l->cached_bytes + (int64_t)(video_bytes + audio_bytes) <=
+                        l->options.cache_bytes;
+    pthread_mutex_unlock(&l->lock);
+    if (kept) {
+        memcpy(video, kept, video_bytes);
+        memcpy(audio, kept + l->video_size, audio_bytes);
+        memcpy(present, cached->present, STREAM_COUNT);
+        return true;
+    }
+    memset(present, 0, STREAM_COUNT);
+    if (read_item(l, &l->dataset->item[index], l->video_size ? video : NULL,
+                  l->audio_size ? audio : NULL, present, &error) != EARSHOT_OK) {
+        memset(present, 0, STREAM_COUNT);
+        pthread_mutex_lock(&l->lock);
+        warn = !cached->warned;
+        cached->warned = true;
+        pthread_mutex_unlock(&l->lock);
+        if (warn)
+            log_message(LOG_WARNING, "clip \"%s\" is left out: %s", l->dataset->item[index].id,
+                        error.message);
+        return false;
+    }
+    copy = room ? malloc(video_bytes + audio_bytes) : NULL;
+    if (!copy)
+        return true;
+    memcpy(copy, video, video_bytes);
+    memcpy(copy + l->video_size, audio, audio_bytes);
+    pthread_mutex_lock(&l->lock);
+    if (!cached->data) { /* another thread may have read the same clip for the next epoch */
+        memcpy(cached->present, present, STREAM_COUNT);
+        cached->data = copy;
+        l->cached_bytes += (int64_t)(video_bytes + audio_bytes);
+        copy = NULL;
+    }
+    pthread_mutex_unlock(&l->lock);
+    free(copy);
+    return true;
+}
+
+static enum earshot_status fill_text(const struct loader *l, struct slot *slot, int64_t row,
+                                     int64_t index, int64_t position, bool readable,
+                                     int64_t *longest, struct earshot_error *error)
+{
+    const char *caption = caption_at(l, &l->dataset->item[index], position);
+    int32_t *tokens = slot->tokens + row * l->max_length;
+    int32_t *targets = slot->targets + row * l->max_length;
+    enum earshot_status status;
+    int32_t *ids;
+    int64_t used;
+    int count;
+
+    for (int64_t i = 0; i < l->max_length; i++) {
+        tokens[i] = l->pad_token;
+        targets[i] = -1;
+    }
+    tokens[0] = l->start_token;
+    if (!readable)
+        return EARSHOT_OK;
+    status = wordpiece_encode(l->tokenizer, caption, strlen(caption), &ids, &count, error);
+    if (status != EARSHOT_OK)
+        return status;
+    used = count < l->max_length - 1 ? count : l->max_length - 1;
+    for (int64_t i = 0; i < used; i++) {
+        tokens[i + 1] = ids[i];
+        targets[i] = ids[i];
+    }
+    targets[used] = l->end_token;
+    free(ids);
+    if (used + 1 > *longest)
+        *longest = used + 1;
+    slot->batch.target_count += used + 1;
+    return EARSHOT_OK;
+}
+
+/* Rows were written max_length apart; they are handed out `length` apart. */
+static void pack_rows(int32_t *rows, int64_t count, int64_t from_length, int64_t to_length)
+{
+    for (int64_t r = 1; r < count; r++)
+        memmove(rows + r * to_length, rows + r * from_length, (size_t)to_length * sizeof *rows);
+}
+
+static void fill(struct loader *l, struct slot *slot, int64_t number)
+{
+    int64_t first = number * l->options.batch_size, size = l->options.batch_size, longest = 1;
+    struct batch *batch = &slot->batch;
+    enum earshot_status status = EARSHOT_OK;
+
+    if (!l->options.shuffle && first + size > l->usable_count)
+        size = l->usable_count - first;
+    *batch = (struct batch){.number = number};
+    for (int64_t row = 0; row < size && status == EARSHOT_OK; row++) {
+        int64_t index = item_at(l, first + row);
+        bool readable = fill_clip(l, slot, row, index);
+
+        slot->item[row] = index;
+        batch->unreadable += !readable;
+        status = fill_text(l, slot, row, index, first + row, readable, &longest, &slot->error);
+    }
+    pack_rows(slot->tokens, size, l->max_length, longest);
+    pack_rows(slot->targets, size, l->max_length, longest);
+    batch->length = longest;
+    batch->tokens = slot->tokens;
+    batch->targets = slot->targets;
+    batch->item = slot->item;
+    batch->clips = (struct clip_batch){.size = size,
+                                       .video = l->video_size ? slot->video : NULL,
+                                       .audio = l->audio_size ? slot->audio : NULL,
+                                       .present = slot->present};
+}
+
+static void *work(void *context)
+{
+    struct loader *l = context;
+
+    pthread_mutex_lock(&l->lock);
+    for (;;) {
+        struct slot *slot;
+        int64_t number;
+
+        while (!l->closing && in_range(l, l->next_to_fill) &&
+               l->next_to_fill >= l->next_to_give + l->options.ahead)
+            pthread_cond_wait(&l->changed, &l->lock);
+        if (l->closing || !in_range(l, l->next_to_fill))
+            break;
+        number = l->next_to_fill++;
+        slot = &l->slot[number % l->options.ahead];
+        pthread_mutex_unlock(&l->lock);
+        fill(l, slot, number);
+        pthread_mutex_lock(&l->lock);
+        slot->ready = true;
+        pthread_cond_broadcast(&l->changed);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static bool slot_allocate(struct loader *l, struct slot *slot)
+{
+    size_t n = (size_t)l->options.batch_size;
+
+    slot->video = calloc(n * (size_t)l->video_size + 1, sizeof *slot->video);
+    slot->audio = calloc(n * (size_t)l->audio_size + 1, sizeof *slot->audio);
+    slot->present = calloc(n, STREAM_COUNT);
+    slot->tokens = calloc(n * (size_t)l->max_length, sizeof *slot->tokens);
+    slot->targets = calloc(n * (size_t)l->max_length, sizeof *slot->targets);
+    slot->item = calloc(n, sizeof *slot->item);
+    return slot->video && slot->audio && slot->present && slot->tokens && slot->targets &&
+           slot->item;
+}
+
+static enum earshot_status allocate(struct loader *l, struct earshot_error *error)
+{
+    int64_t items = l->dataset->count;
+
+    l->slot = calloc((size_t)l->options.ahead, sizeof *l->slot);
+    l->cache = calloc((size_t)items, sizeof *l->cache);
+    l->usable = calloc((size_t)items, sizeof *l->usable);
+    if (!l->slot || !l->cache || !l->usable)
+        return error_memory(error, (size_t)items * sizeof *l->cache);
+    for (int64_t i = 0; i < l->options.ahead; i++)
+        if (!slot_allocate(l, &l->slot[i]))
+            return error_memory(error, (size_t)(l->options.batch_size *
+                                                (l->video_size + l->audio_size)) *
+                                           sizeof(float));
+    for (int64_t i = 0; i < items; i++)
+        if (l->dataset->item[i].caption_count > 0)
+            l->usable[l->usable_count++] = i;
+    if (!l->usable_count)
+        return error_set(error, EARSHOT_ERROR_FORMAT, "no clip of the manifest has a caption");
+    return EARSHOT_OK;
+}
+
+static enum earshot_status find_token(const struct wordpiece *tokenizer, const char *token,
+                                      int32_t *id, struct earshot_error *error)
+{
+    *id = wordpiece_find(tokenizer, token);
+    if (*id < 0)
+        return error_set(error, EARSHOT_ERROR_FORMAT,
+                         "the vocabulary has no %s token; add a line with it", token);
+    return EARSHOT_OK;
+}
+
+enum earshot_status loader_open(const struct dataset *dataset, const struct captioner *captioner,
+                                const struct clip_reader *reader, const struct wordpiece *tokenizer,
+                                const struct loader_options *options, int64_t first,
+                                struct loader **out, struct earshot_error *error)
+{
+    struct loader *l = calloc(1, sizeof *l);
+    enum earshot_status status;
+
+    *out = NULL;
+    if (!l)
+        return error_memory(error, sizeof *l);
+    l->dataset = dataset;
+    l->reader = reader;
+    l->tokenizer = tokenizer;
+    l->options = *options;
+    l->window_s = captioner->config.window_s;
+    l->max_length = captioner->config.decoder.max_length;
+    l->video_size = clip_reader_video_size(reader);
+    l->audio_size = clip_reader_audio_size(reader);
+    l->next_to_fill = l->next_to_give = first;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->changed, NULL);
+    if (l->options.threads < 1)
+        l->options.threads = 1;
+    if (l->options.threads > THREADS_MAX)
+        l->options.threads = THREADS_MAX;
+    if (l->options.ahead < l->options.threads + 1)
+        l->options.ahead = l->options.threads + 1;
+    status = find_token(tokenizer, TOKEN_CAPTION, &l->start_token, error);
+    if (status == EARSHOT_OK)
+        status = find_token(tokenizer, TOKEN_END, &l->end_token, error);
+    if (status == EARSHOT_OK)
+        status = find_token(tokenizer, "[PAD]", &l->pad_token, error);
+    if (status == EARSHOT_OK)
+        status = allocate(l, error);
+    for (int i = 0; i < l->options.threads && status == EARSHOT_OK; i++) {
+        if (pthread_create(&l->thread[i], NULL, work, l) != 0)
+            status = error_set(error, EARSHOT_ERROR_MEMORY, "cannot start loader thread %d", i);
+        else
+            l->threads++;
+    }
+    if (status != EARSHOT_OK) {
+        loader_close(l);
+        return status;
+    }
+    *out = l;
+    return EARSHOT_OK;
+}
+
+void loader_close(struct loader *l)
+{
+    if (!l)
+        return;
+    pthread_mutex_lock(&l->lock);
+    l->closing = true;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->threads; i++)
+        pthread_join(l->thread[i], NULL);
+    for (int64_t i = 0; l->slot && i < l->options.ahead; i++) {
+        free(l->slot[i].video);
+        free(l->slot[i].audio);
+        free(l->slot[i].present);
+        free(l->slot[i].tokens);
+        free(l->slot[i].targets);
+        free(l->slot[i].item);
+    }
+    for (int64_t i = 0; l->cache && i < l->dataset->count; i++)
+        free(l->cache[i].data);
+    free(l->slot);
+    free(l->cache);
+    free(l->usable);
+    pthread_cond_destroy(&l->changed);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+int64_t loader_items(const struct loader *l)
+{
+    return l->usable_count;
+}
+
+int64_t loader_batches(const struct loader *l)
+{
+    return (l->usable_count + l->options.batch_size - 1) / l->options.batch_size;
+}
+
+enum earshot_status loader_next(struct loader *l, const struct batch **batch,
+                                struct earshot_error *error)
+{
+    struct slot *slot = &l->slot[l->next_to_give % l->options.ahead];
+
+    *batch = NULL;
+    if (!in_range(l, l->next_to_give))
+        return EARSHOT_OK;
+    pthread_mutex_lock(&l->lock);
+    while (!slot->ready)
+        pthread_cond_wait(&l->changed, &l->lock);
+    pthread_mutex_unlock(&l->lock);
+    if (slot->error.status != EARSHOT_OK) {
+        if (error)
+            *error = slot->error;
+        return slot->error.status;
+    }
+    *batch = &slot->batch;
+    return EARSHOT_OK;
+}
+
+void loader_release(struct loader *l, const struct batch *batch)
+{
+    struct slot *slot = &l->slot[batch->number % l->options.ahead];
+
+    pthread_mutex_lock(&l->lock);
+    slot->ready = false;
+    l->next_to_give = batch->number + 1;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}

@@ -1,0 +1,61 @@
+/*
+ * loader.h: threads that turn manifest items into batches, ahead of the trainer.
+ *
+ * Batch number n is a pure function of (dataset, options, n): which clips, in which order, with which
+ * of their captions.  So a resumed run gets what the uninterrupted one would have, and the number of
+ * threads changes nothing.  Shuffled batches never end: each epoch visits every usable item once in
+ * an order of its own, and batches run on across epochs.  Unshuffled ones are one pass, the last
+ * batch as short as it must be.
+ *
+ * An item that cannot be read stays in its batch with no stream present and no target: it is counted
+ * and said once, and training goes on.
+ */
+#ifndef EARSHOT_TRAIN_LOADER_H
+#define EARSHOT_TRAIN_LOADER_H
+
+#include "features/clip_reader.h"
+#include "model/captioner.h"
+#include "text/wordpiece.h"
+#include "train/dataset.h"
+
+struct loader_options {
+    int64_t batch_size;
+    int threads;
+    int64_t ahead;      /* batches prepared ahead of the trainer */
+    uint64_t seed;
+    bool shuffle;       /* false: the manifest's order, first caption (validation) */
+    int64_t cache_bytes; /* decoded clips kept in memory, as far as they fit */
+};
+
+/* A batch in the caller's hands until loader_release. */
+struct batch {
+    int64_t number;
+    struct clip_batch clips;
+    int64_t length;         /* of every row: the longest caption of the batch, start token included */
+    const int32_t *tokens;  /* [size, length]: start token, caption, padding */
+    const int32_t *targets; /* [size, length]: caption, end token; -1 where there is nothing to say */
+    int64_t target_count;
+    const int64_t *item;    /* [size]: indices into the dataset */
+    int64_t unreadable;     /* items of this batch that could not be read */
+};
+
+struct loader;
+
+/* Starts the threads at batch `first`.  The dataset, reader and tokenizer must outlive the loader.
+ * Fails if no item has a caption or the vocabulary lacks a start or end token. */
+enum earshot_status loader_open(const struct dataset *dataset, const struct captioner *captioner,
+                                const struct clip_reader *reader, const struct wordpiece *tokenizer,
+                                const struct loader_options *options, int64_t first,
+                                struct loader **loader, struct earshot_error *error);
+void loader_close(struct loader *loader);
+
+/* Items with a caption, which are those that are used; and the batches of one unshuffled pass. */
+int64_t loader_items(const struct loader *loader);
+int64_t loader_batches(const struct loader *loader);
+
+/* Waits for the next batch, in order; NULL after the last of an unshuffled pass. */
+enum earshot_status loader_next(struct loader *loader, const struct batch **batch,
+                                struct earshot_error *error);
+void loader_release(struct loader *loader, const struct batch *batch);
+
+#endif

@@ -1,0 +1,132 @@
+/* options.c: the table of a training run.  See options.h. */
+#include "train/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define CONFIG_LIMIT_BYTES ((size_t)1 << 20)
+
+static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
+
+#define AT(field) offsetof(struct train_options, field)
+
+static const struct option options[] = {
+    {"data", 0, OPTION_STRING, AT(data), 0, 0, NULL, "FILE", "manifest to learn from"},
+    {"out", 'o', OPTION_STRING, AT(out), 0, 0, NULL, "DIR", "folder of the run"},
+    {"validation", 0, OPTION_STRING, AT(validation), 0, 0, NULL, "FILE",
+     "manifest to measure the loss on"},
+    {"vocabulary", 0, OPTION_STRING, AT(vocabulary), 0, 0, NULL, "FILE",
+     "WordPiece vocabulary; vocab.txt beside the manifest if not given"},
+    {"init", 0, OPTION_STRING, AT(init), 0, 0, NULL, "DIR", "model directory to start from"},
+    {"steps", 0, OPTION_INT, AT(steps), 1, 1e12, NULL, "N", "optimiser steps"},
+    {"batch_size", 0, OPTION_INT, AT(batch_size), 1, 65536, NULL, "N", "clips a step"},
+    {"learning_rate", 0, OPTION_FLOAT, AT(learning_rate), 0, 100, NULL, "X", "peak learning rate"},
+    {"final_rate", 0, OPTION_FLOAT, AT(final_rate), 0, 1, NULL, "X",
+     "fraction of the peak left at the end"},
+    {"warmup", 0, OPTION_INT, AT(warmup), 0, 1e12, NULL, "N", "steps of linear warm-up"},
+    {"schedule", 0, OPTION_CHOICE, AT(schedule), 0, 0, schedules, "KIND",
+     "decay after warm-up: constant, linear, cosine"},
+    {"weight_decay", 0, OPTION_FLOAT, AT(weight_decay), 0, 100, NULL, "X",
+     "AdamW's decoupled weight decay"},
+    {"beta1", 0, OPTION_FLOAT, AT(beta1), 0, 0.999999, NULL, "X", "AdamW's first-moment decay"},
+    {"beta2", 0, OPTION_FLOAT, AT(beta2), 0, 0.999999, NULL, "X", "AdamW's second-moment decay"},
+    {"epsilon", 0, OPTION_FLOAT, AT(epsilon), 0, 1, NULL, "X", "AdamW's epsilon"},
+    {"clip_norm", 0, OPTION_FLOAT, AT(clip_norm), 0, 1e9, NULL, "X",
+     "largest global gradient norm; 0: no clipping"},
+    {"label_smoothing", 0, OPTION_FLOAT, AT(label_smoothing), 0, 0.99, NULL, "X",
+     "label smoothing of the token cross-entropy"},
+    {"seed", 0, OPTION_INT, AT(seed), 0, 9e15, NULL, "N", "of weights, order and dropout"},
+    {"threads", 0, OPTION_INT, AT(threads), 0, 1024, NULL, "N",
+     "threads of the network; 0: all processors"},
+    {"loader_threads", 0, OPTION_INT, AT(loader_threads), 1, 64, NULL, "N",
+     "threads that decode media"},
+    {"cache_mb", 0, OPTION_INT, AT(cache_mb), 0, 1e9, NULL, "N",
+     "megabytes of decoded clips kept in memory"},
+    {"checkpoint_every", 0, OPTION_INT, AT(checkpoint_every), 1, 1e12, NULL, "N",
+     "steps between checkpoints"},
+    {"keep", 0, OPTION_INT, AT(keep), 1, 1e6, NULL, "N", "newest checkpoints kept"},
+    {"validate_every", 0, OPTION_INT, AT(validate_every), 1, 1e12, NULL, "N",
+     "steps between validations"},
+    {"recompute", 0, OPTION_BOOL, AT(recompute), 0, 0, NULL, NULL,
+     "run blocks again in the backward pass instead of keeping their activations"},
+    {"resume", 0, OPTION_BOOL, AT(resume), 0, 0, NULL, NULL,
+     "continue from the newest checkpoint of the run"},
+};
+
+const struct option_table train_option_table = {options, sizeof options / sizeof options[0]};
+
+const struct train_options train_options_default = {
+    .steps = 1000,
+    .batch_size = 32,
+    .warmup = 100,
+    .learning_rate = 1e-3,
+    .final_rate = 0.01,
+    .schedule = 2,
+    .weight_decay = 0.05,
+    .beta1 = 0.9,
+    .beta2 = 0.98,
+    .epsilon = 1e-8,
+    .clip_norm = 1,
+    .label_smoothing = 0.1,
+    .seed = 1,
+    .loader_threads = 2,
+    .cache_mb = 4096,
+    .checkpoint_every = 500,
+    .keep = 2,
+    .validate_every = 500,
+};
+
+void train_options_free(struct train_options *train)
+{
+    options_free(train_option_table, train);
+}
+
+static enum earshot_status read_parts(json_t *root, struct model_config *model,
+                                      struct train_options *train, struct earshot_error *error)
+{
+    const char *preset = json_string_value(json_object_get(root, "preset"));
+    enum earshot_status status = EARSHOT_OK;
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (root, key, value) {
+        if (strcmp(key, "preset") != 0 && strcmp(key, "model") != 0 && strcmp(key, "train") != 0)
+            return error_set(error, EARSHOT_ERROR_FORMAT,
+                             "unknown key \"%s\": expected \"preset\", \"model\", \"train\"", key);
+    }
+    if (preset) {
+        model_config_free(model);
+        status = model_config_preset(preset, model, error);
+    }
+    if (status == EARSHOT_OK && json_object_get(root, "model"))
+        status = options_read_json(model_config_table, model, json_object_get(root, "model"),
+                                   error);
+    if (status == EARSHOT_OK && json_object_get(root, "train"))
+        status = options_read_json(train_option_table, train, json_object_get(root, "train"),
+                                   error);
+    return status;
+}
+
+enum earshot_status train_config_read(const char *path, struct model_config *model,
+                                      struct train_options *train, struct earshot_error *error)
+{
+    json_error_t problem;
+    char *text;
+    json_t *root;
+    enum earshot_status status = file_read_text(path, CONFIG_LIMIT_BYTES, &text, NULL, error);
+
+    if (status != EARSHOT_OK)
+        return status;
+    root = json_loads(text, JSON_REJECT_DUPLICATES, &problem);
+    free(text);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return error_set(error, EARSHOT_ERROR_FORMAT, "%s:%d: expected a JSON object: %s", path,
+                         problem.line, problem.text);
+    }
+    status = read_parts(root, model, train, error);
+    json_decref(root);
+    return status == EARSHOT_OK ? status : error_context(error, "%s", path);
+}

@@ -1,0 +1,40 @@
+/*
+ * options.h: how a training run goes; one table for flags and the "train" part of a configuration.
+ */
+#ifndef EARSHOT_TRAIN_OPTIONS_H
+#define EARSHOT_TRAIN_OPTIONS_H
+
+#include "base/options.h"
+#include "model/config.h"
+
+struct train_options {
+    char *data, *out;       /* manifest to learn from; folder of the run */
+    char *validation;       /* manifest to measure the loss on, or NULL */
+    char *vocabulary;       /* WordPiece vocabulary; NULL: vocab.txt beside the manifest */
+    char *init;             /* model directory to start from, or NULL: random weights */
+    int64_t steps, batch_size, warmup;
+    double learning_rate, final_rate; /* peak; what is left of it at the end, as a fraction */
+    int schedule;                     /* enum schedule_kind */
+    double weight_decay, beta1, beta2, epsilon, clip_norm, label_smoothing;
+    int64_t seed;
+    int64_t threads, loader_threads; /* 0: as many as there are processors; loader: 2 */
+    int64_t cache_mb;                /* decoded clips kept in memory */
+    int64_t checkpoint_every, keep;  /* steps; how many checkpoints stay */
+    int64_t validate_every;
+    bool recompute; /* activation checkpointing: less memory, one more forward */
+    bool resume;
+};
+
+extern const struct option_table train_option_table;
+extern const struct train_options train_options_default;
+
+void train_options_free(struct train_options *options);
+
+/*
+ * Reads a configuration file {"preset": NAME, "model": {...}, "train": {...}}, all parts optional,
+ * over what the two structs hold; a preset replaces *model first.
+ */
+enum earshot_status train_config_read(const char *path, struct model_config *model,
+                                      struct train_options *train, struct earshot_error *error);
+
+#endif

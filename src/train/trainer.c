@@ -1,0 +1,371 @@
+/* trainer.c: the training loop.  See trainer.h. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/str.h"
+#include "engine/optimizer.h"
+#include "model/cost.h"
+#include "train/checkpoint.h"
+#include "train/run_log.h"
+#include "train/schedule.h"
+#include "train/step.h"
+
+struct trainer {
+    const struct train_options *options;
+    struct model_config *config;
+    const struct train_callbacks *callbacks;
+    struct backend *backend;
+    struct dataset *data, *validation;
+    struct wordpiece *tokenizer;
+    struct captioner *captioner;
+    struct clip_reader *reader;
+    struct loader *loader;
+    struct graph *graph;
+    struct run_log *log;
+    struct train_state state;
+    struct train_progress shown;
+    double started_s; /* clock when the loop began */
+    int64_t first_step;
+};
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- setting up ------------------------------------------------------------------------------- */
+
+static uint64_t hash_ids(const struct dataset *data)
+{
+    uint64_t hash = 0;
+
+    for (int64_t i = 0; i < data->count; i++)
+        hash = hash * 0x9E3779B97F4A7C15u + random_stream(data->item[i].id);
+    return hash;
+}
+
+static enum earshot_status open_vocabulary(struct trainer *t, struct earshot_error *error)
+{
+    const struct train_options *o = t->options;
+    const char *slash = strrchr(o->data, '/');
+    char *path = o->vocabulary ? str_format("%s", o->vocabulary)
+                               : str_format("%.*svocab.txt",
+                                            slash ? (int)(slash - o->data) + 1 : 0, o->data);
+    enum earshot_status status =
+        path ? wordpiece_open(path, &t->tokenizer, error) : error_memory(error, strlen(o->data));
+
+    if (status == EARSHOT_OK)
+        t->config->decoder.vocabulary = wordpiece_size(t->tokenizer);
+    free(path);
+    return status;
+}
+
+/* A fresh network: random, or another model's weights. */
+static enum earshot_status start_fresh(struct trainer *t, struct earshot_error *error)
+{
+    const struct train_options *o = t->options;
+    enum earshot_status status;
+
+    if (o->init)
+        return captioner_open(o->init, t->backend, true, &t->captioner, &t->tokenizer, error);
+    status = open_vocabulary(t, error);
+    if (status == EARSHOT_OK)
+        status = captioner_new(t->config, &t->captioner, error);
+    if (status == EARSHOT_OK)
+        status = params_allocate(t->captioner->params, t->backend, true, error);
+    if (status == EARSHOT_OK)
+        params_initialise(t->captioner->params, (uint64_t)o->seed);
+    return status;
+}
+
+static enum earshot_status resume(struct trainer *t, const char *directory,
+                                  struct earshot_error *error)
+{
+    const struct train_options *o = t->options;
+    uint64_t hash = hash_ids(t->data);
+    enum earshot_status status =
+        captioner_open(directory, t->backend, true, &t->captioner, &t->tokenizer, error);
+
+    if (status == EARSHOT_OK)
+        status = checkpoint_load(directory, t->captioner, &t->state, error);
+    if (status != EARSHOT_OK)
+        return status;
+    if (t->state.data_hash != hash || t->state.seed != o->seed ||
+        t->state.batch_size != o->batch_size)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "%s was made with other clips, another seed (%lld) or another batch size "
+                         "(%lld); resume with the same, or train into another folder",
+                         directory, (long long)t->state.seed, (long long)t->state.batch_size);
+    return EARSHOT_OK;
+}
+
+static enum earshot_status open_network(struct trainer *t, struct earshot_error *error)
+{
+    const struct train_options *o = t->options;
+    char *newest = checkpoint_newest(o->out);
+    enum earshot_status status;
+
+    t->state = (struct train_state){
+        .data_hash = hash_ids(t->data), .seed = o->seed, .batch_size = o->batch_size};
+    if (newest && !o->resume)
+        status = error_set(error, EARSHOT_ERROR_ARGUMENT,
+                           "%s holds a run already: add --resume to continue it, or choose another "
+                           "folder",
+                           o->out);
+    else if (newest)
+        status = resume(t, newest, error);
+    else
+        status = start_fresh(t, error);
+    free(newest);
+    return status;
+}
+
+static enum earshot_status open_graph(struct trainer *t, struct earshot_error *error)
+{
+    struct cost_question question = {.batch = t->options->batch_size,
+                                     .passes = 1,
+                                     .training = true,
+                                     .checkpoint = t->options->recompute};
+    struct model_cost cost;
+    char activations[32], parameters[32];
+    enum earshot_status status = model_cost(&t->captioner->config, &question, &cost, error);
+
+    if (status != EARSHOT_OK)
+        return status;
+    cost.memory.checkpoint = t->options->recompute;
+    log_message(LOG_INFO, "%lld parameters; %s for them and the optimiser, up to %s for a step",
+                (long long)cost.parameters, str_bytes(parameters, (double)cost.parameter_bytes),
+                str_bytes(activations, (double)(cost.memory.activation_bytes +
+                                                cost.memory.gradient_bytes)));
+    return graph_open(t->backend, &cost.memory, &t->graph, error);
+}
+
+static enum earshot_status open_all(struct trainer *t, struct earshot_error *error)
+{
+    const struct train_options *o = t->options;
+    struct loader_options loading = {.batch_size = o->batch_size,
+                                     .threads = (int)o->loader_threads,
+                                     .ahead = 4,
+                                     .seed = (uint64_t)o->seed,
+                                     .shuffle = true,
+                                     .cache_bytes = o->cache_mb * 1000000};
+    struct clip_reader_options reading;
+    enum earshot_status status;
+
+    if (!o->data || !o->out)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "a training run needs --data MANIFEST and --out DIR");
+    status = dataset_open(o->data, &t->data, error);
+    if (status == EARSHOT_OK && o->validation)
+        status = dataset_open(o->validation, &t->validation, error);
+    if (status == EARSHOT_OK)
+        status = file_make_directories(o->out, error);
+    if (status == EARSHOT_OK)
+        status = backend_cpu_open((int)o->threads, &t->backend, error);
+    if (status == EARSHOT_OK)
+        status = open_network(t, error);
+    if (status == EARSHOT_OK)
+        status = open_graph(t, error);
+    if (status == EARSHOT_OK) {
+        reading = captioner_reader_options(&t->captioner->config);
+        status = clip_reader_open(&reading, &t->reader, error);
+    }
+    if (status == EARSHOT_OK)
+        status = loader_open(t->data, t->captioner, t->reader, t->tokenizer, &loading,
+                             t->state.step, &t->loader, error);
+    if (status == EARSHOT_OK)
+        status = run_log_open(o->out, t->state.step, &t->log, error);
+    return status;
+}
+
+static void close_all(struct trainer *t)
+{
+    loader_close(t->loader);
+    clip_reader_close(t->reader);
+    run_log_close(t->log);
+    graph_close(t->graph);
+    captioner_free(t->captioner);
+    wordpiece_free(t->tokenizer);
+    dataset_close(t->data);
+    dataset_close(t->validation);
+    if (t->backend)
+        t->backend->close(t->backend);
+}
+
+/* ---- saying ----------------------------------------------------------------------------------- */
+
+static void report(struct trainer *t, const char *note)
+{
+    t->shown.note = note;
+    if (t->callbacks->progress)
+        t->callbacks->progress(t->callbacks->context, &t->shown);
+}
+
+static void update_progress(struct trainer *t, double loss, double norm, double rate)
+{
+    int64_t done = t->state.step - t->first_step;
+    double spent_s = now_s() - t->started_s;
+    double weight = done < 50 ? 1.0 / (double)(done > 0 ? done : 1) : 0.02;
+
+    if (isfinite(loss))
+        t->shown.smoothed_loss += weight * (loss - t->shown.smoothed_loss);
+    t->shown.step = t->state.step;
+    t->shown.steps = t->options->steps;
+    t->shown.loss = loss;
+    t->shown.gradient_norm = norm;
+    t->shown.learning_rate = rate;
+    t->shown.clips_per_s = (double)(done * t->options->batch_size) / spent_s;
+    t->shown.seconds_left = spent_s / (double)done * (double)(t->options->steps - t->state.step);
+    t->shown.skipped = t->state.skipped;
+    t->shown.unreadable = t->state.unreadable;
+}
+
+/* ---- the loop --------------------------------------------------------------------------------- */
+
+static enum earshot_status validate(struct trainer *t, struct earshot_error *error)
+{
+    struct loader_options loading = {.batch_size = t->options->batch_size,
+                                     .threads = (int)t->options->loader_threads,
+                                     .ahead = 4};
+    struct loader *loader;
+    double total = 0;
+    int64_t targets = 0;
+    char note[96];
+    enum earshot_status status = loader_open(t->validation, t->captioner, t->reader, t->tokenizer,
+                                             &loading, 0, &loader, error);
+
+    while (status == EARSHOT_OK) {
+        const struct batch *batch;
+        double loss;
+
+        status = loader_next(loader, &batch, error);
+        if (status != EARSHOT_OK || !batch)
+            break;
+        graph_begin(t->graph, GRAPH_INFER, 0, 0);
+        status = step_run(t->graph, t->captioner, batch, 0, false, &loss, error);
+        total += loss * (double)batch->target_count;
+        targets += batch->target_count;
+        loader_release(loader, batch);
+    }
+    loader_close(loader);
+    if (status != EARSHOT_OK)
+        return status;
+    total /= (double)(targets ? targets : 1);
+    snprintf(note, sizeof note, "step %lld: validation loss %.4f", (long long)t->state.step, total);
+    report(t, note);
+    return run_log_write(t->log, t->state.step, error, "\"validation_loss\": %.9g", total);
+}
+
+/* One step: batch number state.step.  A loss or gradient that is not finite leaves the weights as
+ * they were. */
+static enum earshot_status train_step(struct trainer *t, struct earshot_error *error)
+{
+    const struct train_options *o = t->options;
+    const struct schedule schedule = {.kind = (enum schedule_kind)o->schedule,
+                                      .peak = o->learning_rate,
+                                      .warmup = o->warmup,
+                                      .steps = o->steps,
+                                      .final = o->final_rate};
+    const struct optimizer_options adamw = {.beta1 = o->beta1,
+                                            .beta2 = o->beta2,
+                                            .epsilon = o->epsilon,
+                                            .weight_decay = o->weight_decay,
+                                            .clip_norm = o->clip_norm};
+    double loss, norm = NAN, rate = schedule_rate(&schedule, t->state.step + 1);
+    const struct batch *batch;
+    bool applied = false;
+    enum earshot_status status = loader_next(t->loader, &batch, error);
+
+    if (status != EARSHOT_OK)
+        return status;
+    params_zero_gradients(t->captioner->params);
+    graph_begin(t->graph, GRAPH_TRAIN, (uint64_t)o->seed, (uint64_t)t->state.step);
+    status = step_run(t->graph, t->captioner, batch, (float)o->label_smoothing, true, &loss, error);
+    t->state.unreadable += batch->unreadable;
+    loader_release(t->loader, batch);
+    if (status != EARSHOT_OK)
+        return status;
+    if (isfinite(loss))
+        applied = optimizer_step(t->captioner->params, &adamw, rate, t->state.updates + 1, &norm);
+    t->state.step++;
+    t->state.updates += applied;
+    t->state.skipped += !applied;
+    update_progress(t, applied ? loss : NAN, norm, rate);
+    if (!applied) {
+        log_message(LOG_WARNING, "step %lld: loss %g, gradient norm %g: not finite, step skipped",
+                    (long long)t->state.step, loss, norm);
+        return run_log_write(t->log, t->state.step, error, "\"skipped\": true");
+    }
+    report(t, NULL);
+    return run_log_write(t->log, t->state.step, error,
+                         "\"loss\": %.9g, \"gradient_norm\": %.9g, \"learning_rate\": %.9g, "
+                         "\"clips_per_s\": %.4g",
+                         loss, norm, rate, t->shown.clips_per_s);
+}
+
+static bool cancelled(const struct trainer *t)
+{
+    return t->callbacks->cancelled && t->callbacks->cancelled(t->callbacks->context);
+}
+
+static enum earshot_status loop(struct trainer *t, struct earshot_error *error)
+{
+    const struct train_options *o = t->options;
+    enum earshot_status status = EARSHOT_OK;
+    int64_t saved = t->state.step;
+
+    t->first_step = t->state.step;
+    t->started_s = now_s();
+    while (t->state.step < o->steps && status == EARSHOT_OK && !cancelled(t)) {
+        bool last;
+
+        status = train_step(t, error);
+        last = t->state.step == o->steps;
+        if (status == EARSHOT_OK && t->validation &&
+            (last || t->state.step % o->validate_every == 0))
+            status = validate(t, error);
+        if (status == EARSHOT_OK && (last || t->state.step % o->checkpoint_every == 0)) {
+            status = checkpoint_save(o->out, t->captioner, t->tokenizer, &t->state, o->keep, error);
+            saved = t->state.step;
+        }
+    }
+    if (status != EARSHOT_OK || t->state.step == o->steps)
+        return status;
+    if (saved != t->state.step)
+        status = checkpoint_save(o->out, t->captioner, t->tokenizer, &t->state, o->keep, error);
+    if (status == EARSHOT_OK)
+        status = error_set(error, EARSHOT_ERROR_CANCELLED,
+                           "stopped after step %lld of %lld and saved; continue with --resume",
+                           (long long)t->state.step, (long long)o->steps);
+    return status;
+}
+
+enum earshot_status train_run(const struct train_options *options, struct model_config *model,
+                              const struct train_callbacks *callbacks, struct earshot_error *error)
+{
+    struct trainer t = {.options = options, .config = model, .callbacks = callbacks};
+    enum earshot_status status = open_all(&t, error);
+
+    if (status == EARSHOT_OK)
+        status = loop(&t, error);
+    if (status == EARSHOT_OK) {
+        char *directory = str_format("%s/model", options->out);
+
+        status = directory ? captioner_save(t.captioner, t.tokenizer, directory, error)
+                           : error_memory(error, strlen(options->out));
+        free(directory);
+    }
+    close_all(&t);
+    return status;
+}
