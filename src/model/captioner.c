@@ -140,3 +140,28 @@ struct stream_set captioner_encode(struct graph *g, const struct captioner *c,
     }
     return streams;
 }
+
+struct stream_set captioner_repeat(struct graph *g, const struct stream_set *streams, int64_t times,
+                                   const uint8_t *present)
+{
+    struct stream_set out = {.batch = times * streams->batch, .present = present};
+
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        struct tensor *x = streams->tokens[s];
+        int64_t rows, all;
+        int32_t *index;
+
+        if (!x || graph_failed(g))
+            continue;
+        rows = tensor_rows(x);
+        all = times * rows;
+        index = graph_host(g, (size_t)all * sizeof *index);
+        if (graph_failed(g))
+            break;
+        for (int64_t i = 0; i < all; i++)
+            index[i] = (int32_t)(i % rows);
+        out.tokens[s] = op_gather_rows(
+            g, x, graph_input(g, ELEMENT_I32, 2, (int64_t[]){out.batch, x->dim[1]}, index));
+    }
+    return out;
+}

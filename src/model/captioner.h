@@ -56,6 +56,12 @@ struct clip_reader_options captioner_reader_options(const struct model_config *c
 struct stream_set captioner_encode(struct graph *g, const struct captioner *captioner,
                                    const struct clip_batch *batch);
 
+/* The batch `times` times over (times * B samples; sample b of copy t is row t * B + b), so that losses
+ * over several sets of streams share one run of the encoders.  present[times * B, STREAM_COUNT] is
+ * host memory that the result points at. */
+struct stream_set captioner_repeat(struct graph *g, const struct stream_set *streams, int64_t times,
+                                   const uint8_t *present);
+
 /* ---- on disk ---------------------------------------------------------------------------------- */
 
 /* Reads a model directory into newly allocated parameters on a backend. */

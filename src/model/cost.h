@@ -1,6 +1,13 @@
 /*
  * cost.h: what a run will need, found by running the network on the plan backend: no memory, no
  * arithmetic, the same code.
+ *
+ * The steps that are planned, each its own graph_begin:
+ *  - captioning: captioner_encode, fusion_forward, decoder_cache_begin in one step; then one
+ *    decoder_step a token;
+ *  - training: captioner_encode, captioner_repeat when passes > 1, fusion_forward, decoder_forward,
+ *    op_cross_entropy with row weights, graph_seed, graph_backward.
+ * Host memory (parameters' names, index staging, the caller's own batches) is not counted.
  */
 #ifndef EARSHOT_MODEL_COST_H
 #define EARSHOT_MODEL_COST_H
@@ -9,19 +16,21 @@
 
 struct model_cost {
     int64_t parameters;
-    int64_t video_tokens, audio_tokens; /* of one clip, after the encoders */
-    double encoder_multiply_adds[STREAM_COUNT]; /* forward, one clip */
-    double fusion_multiply_adds, decoder_step_multiply_adds; /* one clip; one row, the last position */
-    struct graph_options memory; /* what graph_open must reserve */
-    size_t parameter_bytes;      /* values; with gradients and moments when training */
-    size_t cache_bytes;          /* keys and values while captioning */
+    int64_t video_tokens, audio_tokens; /* of one clip, after the encoders; 0 without the stream */
+    /* Multiply-adds of products and attention. */
+    double encoder_multiply_adds[STREAM_COUNT]; /* forward, one clip, with its projection */
+    double fusion_multiply_adds;       /* one clip, with the decoder's keys and values of it */
+    double decoder_step_multiply_adds; /* one row, the last position */
+    struct graph_options memory;       /* what graph_open must reserve */
+    size_t parameter_bytes;            /* values; with gradients and moments when training */
+    size_t cache_bytes;                /* keys and values while captioning; 0 when training */
 };
 
 struct cost_question {
-    int64_t batch;   /* clips at once */
-    int64_t rows;    /* hypotheses at once (batch * beams); ignored when training */
-    int64_t length;  /* tokens of a caption, start token included; 0: the decoder's max_length */
-    int64_t passes;  /* decoder passes over each clip in training (1: fine-tuning) */
+    int64_t batch;  /* clips at once */
+    int64_t rows;   /* hypotheses at once (batch * beams); ignored when training */
+    int64_t length; /* tokens of a caption, start token included; 0: the decoder's max_length */
+    int64_t passes; /* decoder passes over each clip in training (1: fine-tuning) */
     bool training, checkpoint;
 };
 

@@ -150,6 +150,11 @@ static size_t mask_bytes(const struct decoder_cache *c)
     return (size_t)(c->samples * c->memory_tokens);
 }
 
+size_t decoder_cache_bytes(const struct decoder_cache *c)
+{
+    return mask_bytes(c) + (size_t)c->layers * (memory_kv_bytes(c) + 2 * self_kv_bytes(c));
+}
+
 enum earshot_status decoder_cache_new(const struct decoder *decoder, struct backend *backend,
                                       int64_t samples, int64_t rows, int64_t memory_tokens,
                                       struct decoder_cache **out, struct earshot_error *error)
@@ -177,8 +182,7 @@ enum earshot_status decoder_cache_new(const struct decoder *decoder, struct back
         whole = c->layer[i].memory_kv && c->layer[i].self_kv[0] && c->layer[i].self_kv[1];
     }
     if (!whole) {
-        enum earshot_status status = error_memory(
-            error, (size_t)c->layers * (memory_kv_bytes(c) + 2 * self_kv_bytes(c)));
+        enum earshot_status status = error_memory(error, decoder_cache_bytes(c));
 
         decoder_cache_free(c);
         return status;

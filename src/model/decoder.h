@@ -43,6 +43,8 @@ enum earshot_status decoder_cache_new(const struct decoder *decoder, struct back
                                       int64_t samples, int64_t rows, int64_t memory_tokens,
                                       struct decoder_cache **cache, struct earshot_error *error);
 void decoder_cache_free(struct decoder_cache *cache);
+/* Device memory that the cache holds. */
+size_t decoder_cache_bytes(const struct decoder_cache *cache);
 
 /* Computes the memory's keys and values; call once, in the step that made the memory. */
 void decoder_cache_begin(struct graph *g, const struct decoder *decoder,

@@ -1,0 +1,211 @@
+/* cost.c: the network run on the plan backend.  See cost.h. */
+#include "model/cost.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* More than any machine has, and far from the end of the address space. */
+#define BOUNDLESS_BYTES ((size_t)1 << (sizeof(size_t) * 7 - 4))
+
+/* One planned network and the batch it is asked about. */
+struct plan {
+    struct backend *backend;
+    struct captioner *captioner;
+    struct graph *graph;
+    int64_t batch, rows, length, passes;
+    uint8_t *present;          /* [passes * batch, STREAM_COUNT], all ones */
+    int32_t *parents, *sample; /* [rows] */
+};
+
+static enum earshot_status plan_check(const struct plan *plan, struct earshot_error *error)
+{
+    int64_t limit = plan->captioner->config.decoder.max_length;
+
+    if (plan->batch < 1 || plan->rows < plan->batch || plan->passes < 1)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "cannot plan a run of %lld clips, %lld rows and %lld passes: expected at "
+                         "least one of each, and a row for every clip",
+                         (long long)plan->batch, (long long)plan->rows, (long long)plan->passes);
+    if (plan->length < 1 || plan->length > limit)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "cannot plan captions of %lld tokens: this decoder writes 1 to %lld",
+                         (long long)plan->length, (long long)limit);
+    return EARSHOT_OK;
+}
+
+/* Host arrays: rows spread evenly over the samples, each continuing another row than itself, so
+ * that the step that moves the cache is planned. */
+static enum earshot_status plan_rows(struct plan *plan, struct earshot_error *error)
+{
+    size_t samples = (size_t)(plan->passes * plan->batch) * STREAM_COUNT;
+
+    plan->present = malloc(samples);
+    plan->parents = calloc((size_t)plan->rows, sizeof *plan->parents);
+    plan->sample = calloc((size_t)plan->rows, sizeof *plan->sample);
+    if (!plan->present || !plan->parents || !plan->sample)
+        return error_memory(error, samples + (size_t)plan->rows * 2 * sizeof *plan->sample);
+    memset(plan->present, 1, samples);
+    for (int64_t r = 0; r < plan->rows; r++)
+        plan->sample[r] = (int32_t)(r * plan->batch / plan->rows);
+    return EARSHOT_OK;
+}
+
+static void plan_close(struct plan *plan)
+{
+    graph_close(plan->graph);
+    captioner_free(plan->captioner);
+    free(plan->present);
+    free(plan->parents);
+    free(plan->sample);
+    if (plan->backend)
+        plan->backend->close(plan->backend);
+}
+
+static enum earshot_status plan_open(struct plan *plan, const struct model_config *config,
+                                     const struct cost_question *question,
+                                     struct earshot_error *error)
+{
+    struct graph_options options = {BOUNDLESS_BYTES, BOUNDLESS_BYTES, question->checkpoint};
+    enum earshot_status status = backend_plan_open(&plan->backend, error);
+
+    plan->batch = question->batch;
+    plan->rows = question->training ? question->batch : question->rows;
+    plan->length = question->length ? question->length : config->decoder.max_length;
+    plan->passes = question->training ? question->passes : 1;
+    if (status == EARSHOT_OK)
+        status = captioner_new(config, &plan->captioner, error);
+    if (status == EARSHOT_OK)
+        status = plan_check(plan, error);
+    if (status == EARSHOT_OK)
+        status = plan_rows(plan, error);
+    if (status == EARSHOT_OK)
+        status = params_allocate(plan->captioner->params, plan->backend, question->training, error);
+    if (status == EARSHOT_OK)
+        status = graph_open(plan->backend, &options, &plan->graph, error);
+    return status;
+}
+
+/* The plan backend never reads what it is given: one number stands for every host array. */
+static struct stream_set encode(const struct plan *plan, const uint8_t *present)
+{
+    static const float anything = 0;
+    struct clip_batch batch = {plan->batch, &anything, &anything, present};
+
+    return captioner_encode(plan->graph, plan->captioner, &batch);
+}
+
+static void training_step(const struct plan *plan)
+{
+    static const float anything = 0;
+    const struct captioner *c = plan->captioner;
+    struct graph *g = plan->graph;
+    int64_t dim[2] = {plan->passes * plan->batch, plan->length}, rows = dim[0] * dim[1];
+    struct tensor *tokens, *target, *weight;
+    struct fusion_memory memory;
+    struct stream_set streams;
+
+    graph_begin(g, GRAPH_TRAIN, 0, 0);
+    streams = encode(plan, plan->present);
+    if (plan->passes > 1)
+        streams = captioner_repeat(g, &streams, plan->passes, plan->present);
+    memory = fusion_forward(g, &c->fusion, &streams);
+    tokens = graph_input(g, ELEMENT_I32, 2, dim, NULL);
+    target = graph_input(g, ELEMENT_I32, 1, &rows, NULL);
+    weight = graph_input(g, ELEMENT_F32, 1, &rows, NULL);
+    graph_seed(
+        g,
+        op_cross_entropy(g, decoder_forward(g, &c->decoder, &memory, tokens), target, weight, 0.1f),
+        &anything);
+    graph_backward(g);
+}
+
+/* The steps of captioning; cost gets the cache and the multiply-adds of the parts after the
+ * encoders. */
+static enum earshot_status captioning_steps(const struct plan *plan, struct model_cost *cost,
+                                            struct earshot_error *error)
+{
+    const struct captioner *c = plan->captioner;
+    struct graph *g = plan->graph;
+    struct decoder_cache *cache;
+    struct fusion_memory memory;
+    struct stream_set streams;
+    enum earshot_status status;
+
+    graph_begin(g, GRAPH_INFER, 0, 0);
+    streams = encode(plan, plan->present);
+    backend_plan_reset(plan->backend);
+    memory = fusion_forward(g, &c->fusion, &streams);
+    status = graph_status(g, error);
+    if (status == EARSHOT_OK)
+        status = decoder_cache_new(&c->decoder, plan->backend, plan->batch, plan->rows,
+                                   memory.tokens->dim[1], &cache, error);
+    if (status != EARSHOT_OK)
+        return status;
+    decoder_cache_begin(g, &c->decoder, cache, &memory);
+    cost->fusion_multiply_adds = backend_plan_multiply_adds(plan->backend);
+    cost->cache_bytes = decoder_cache_bytes(cache);
+    status = graph_status(g, error);
+    for (int64_t i = 0; i < plan->length && status == EARSHOT_OK; i++) {
+        graph_begin(g, GRAPH_INFER, 0, 0);
+        backend_plan_reset(plan->backend);
+        decoder_step(g, &c->decoder, cache, plan->rows, plan->parents, plan->parents, plan->sample);
+        cost->decoder_step_multiply_adds = backend_plan_multiply_adds(plan->backend);
+        status = graph_status(g, error);
+    }
+    decoder_cache_free(cache);
+    return status;
+}
+
+/* Each encoder alone on one clip; then the rest of one clip and one row. */
+static enum earshot_status count_parts(struct plan *plan, struct model_cost *cost,
+                                       struct earshot_error *error)
+{
+    int64_t *const tokens[STREAM_COUNT] = {&cost->video_tokens, &cost->audio_tokens};
+    enum earshot_status status = EARSHOT_OK;
+
+    plan->batch = plan->rows = 1;
+    plan->sample[0] = 0;
+    for (int s = 0; s < STREAM_COUNT && status == EARSHOT_OK; s++) {
+        uint8_t present[STREAM_COUNT] = {0};
+        struct stream_set streams;
+
+        present[s] = 1;
+        graph_begin(plan->graph, GRAPH_INFER, 0, 0);
+        backend_plan_reset(plan->backend);
+        streams = encode(plan, present);
+        cost->encoder_multiply_adds[s] = backend_plan_multiply_adds(plan->backend);
+        status = graph_status(plan->graph, error);
+        if (status == EARSHOT_OK && streams.tokens[s])
+            *tokens[s] = streams.tokens[s]->dim[1];
+    }
+    return status == EARSHOT_OK ? captioning_steps(plan, cost, error) : status;
+}
+
+enum earshot_status model_cost(const struct model_config *config,
+                               const struct cost_question *question, struct model_cost *cost,
+                               struct earshot_error *error)
+{
+    struct plan plan = {0};
+    enum earshot_status status = plan_open(&plan, config, question, error);
+    size_t cache_bytes = 0;
+
+    *cost = (struct model_cost){0};
+    if (status == EARSHOT_OK && question->training) {
+        training_step(&plan);
+        status = graph_status(plan.graph, error);
+    } else if (status == EARSHOT_OK) {
+        status = captioning_steps(&plan, cost, error);
+        cache_bytes = cost->cache_bytes;
+    }
+    if (status == EARSHOT_OK) {
+        cost->memory = graph_needs(plan.graph);
+        status = count_parts(&plan, cost, error);
+        cost->cache_bytes = cache_bytes; /* of the question, not of the one row that was counted */
+    }
+    if (status == EARSHOT_OK) {
+        cost->parameters = params_elements(plan.captioner->params);
+        cost->parameter_bytes = params_bytes(plan.captioner->params, question->training);
+    }
+    plan_close(&plan);
+    return status;
+}
