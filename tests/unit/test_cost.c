@@ -27,7 +27,7 @@ static void real_open(struct real *real, const struct model_config *config, int6
     int64_t audio = batch * config->audio.frames * config->audio.mel_bins;
 
     *real = (struct real){0};
-    assert_ok(backend_cpu_open(2, &real->backend, &error));
+    assert_ok(backend_cpu_open(1, &real->backend, &error));
     assert_ok(captioner_new(config, &real->captioner, &error));
     assert_ok(params_allocate(real->captioner->params, real->backend, training, &error));
     params_initialise(real->captioner->params, 1);
