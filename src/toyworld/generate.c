@@ -244,7 +244,7 @@ static enum earshot_status settle_world(const struct generation *generation,
                                folder);
         json_decref(present);
     } else {
-        char *text = json_dumps(world, JSON_INDENT(2));
+        char *text = json_dumps(world, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
         status = write_text(folder, "world.json", text, error);
         free(text);
     }
@@ -295,7 +295,7 @@ static char *describe_clip(const struct generation *generation, int64_t index)
         json_object_set_new(line, "next", json_string(id));
     }
     json_object_set_new(line, "slots", describe_slots(&scene));
-    char *text = json_dumps(line, JSON_COMPACT);
+    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(15));
     json_decref(line);
     free(name);
     return text;

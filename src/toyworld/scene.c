@@ -15,41 +15,41 @@ static const char *const order_names[] = {"fixed", "place", NULL};
 #define FIELD(name) offsetof(struct toyworld_options, name)
 
 static const struct option table[] = {
-    {"out", 'o', OPTION_STRING, FIELD(out), 0, 0, NULL, "DIR",
-     "Folder to write (made if missing)."},
-    {"clips", 'n', OPTION_INT, FIELD(clips), 1, 1e8, NULL, "N", "Clips to make."},
+    {"out", 'o', OPTION_STRING, FIELD(out), 0, 0, NULL, "DIR", "folder to write; made if missing"},
+    {"clips", 'n', OPTION_INT, FIELD(clips), 1, 1e8, NULL, "N", "clips to make"},
     {"seed", 's', OPTION_INT, FIELD(seed), 0, 1e15, NULL, "S",
-     "Which clips: use another seed for held-out ones."},
+     "which clips: held-out ones come from another seed"},
     {"world", 'w', OPTION_CHOICE, FIELD(world), 0, 0, world_names, "NAME",
-     "open: everything varies freely; cook: recipes with narration."},
-    {"size", 0, OPTION_INT, FIELD(size), 16, 1024, NULL, "N", "Width and height in pixels, even."},
-    {"frame-rate", 0, OPTION_INT, FIELD(frame_rate_hz), 1, 60, NULL, "N", "Frames a second."},
-    {"clip-length", 0, OPTION_FLOAT, FIELD(clip_s), 1.5, 60, NULL, "S", "Seconds of a clip."},
+     "open: everything varies freely; cook: recipes with narration"},
+    {"size", 0, OPTION_INT, FIELD(size), 16, 1024, NULL, "N", "width and height in pixels, even"},
+    {"frame_rate", 0, OPTION_INT, FIELD(frame_rate_hz), 1, 60, NULL, "N", "frames a second"},
+    {"clip_s", 0, OPTION_FLOAT, FIELD(clip_s), 1.5, 60, NULL, "S", "seconds of a clip"},
     {"noise", 0, OPTION_FLOAT, FIELD(noise), 0, 0.5, NULL, "X",
-     "Standard deviation of the pixel noise (white is 1)."},
+     "standard deviation of the pixel noise (white is 1)"},
+    {"word_errors", 0, OPTION_FLOAT, FIELD(word_errors), 0, 1, NULL, "P",
+     "part of the transcript's words that are replaced by others"},
     {"lossless", 0, OPTION_BOOL, FIELD(lossless), 0, 0, NULL, NULL,
-     "FFV1 and FLAC in Matroska instead of H.264 and AAC in MP4."},
+     "FFV1 and FLAC in Matroska instead of H.264 and AAC in MP4"},
     {"threads", 'j', OPTION_INT, FIELD(threads), 0, 256, NULL, "N",
-     "Threads; 0 means one a processor."},
-    {"clips-per-video", 0, OPTION_INT, FIELD(clips_per_video), 1, 64, NULL, "N",
-     "cook: clips of one video file, successive steps of one recipe."},
-    {"world-seed", 0, OPTION_INT, FIELD(world_seed), 0, 1e15, NULL, "S",
-     "cook: which recipes; the same for training and held-out sets."},
-    {"recipes", 0, OPTION_INT, FIELD(recipes), 1, 100000, NULL, "N", "cook: how many recipes."},
-    {"steps", 0, OPTION_INT, FIELD(steps), 1, 8, NULL, "N",
-     "cook: steps of a recipe (no action comes twice)."},
-    {"order", 0, OPTION_CHOICE, FIELD(order), 0, 0, order_names, "NAME",
-     "cook: fixed, or place: the order of the steps depends on the place."},
-    {"align", 0, OPTION_FLOAT, FIELD(align), 0, 1, NULL, "P",
-     "cook: narration tells of the step that is shown."},
-    {"next", 0, OPTION_FLOAT, FIELD(next), 0, 1, NULL, "P", "cook: of the next step."},
-    {"previous", 0, OPTION_FLOAT, FIELD(previous), 0, 1, NULL, "P", "cook: of the previous step."},
-    {"name-colour", 0, OPTION_FLOAT, FIELD(name_colour), 0, 1, NULL, "P",
-     "cook: narration names the colour."},
-    {"name-place", 0, OPTION_FLOAT, FIELD(name_place), 0, 1, NULL, "P",
-     "cook: narration names the place."},
-    {"word-errors", 0, OPTION_FLOAT, FIELD(word_errors), 0, 1, NULL, "P",
-     "Part of the transcript's words that is replaced by other words."},
+     "threads; 0: as many as there are processors"},
+    {"cook.clips", 0, OPTION_INT, FIELD(clips_per_video), 1, 8, NULL, "N",
+     "clips of one video, which are successive steps of one recipe"},
+    {"cook.recipes", 0, OPTION_INT, FIELD(recipes), 1, 100000, NULL, "N", "how many recipes"},
+    {"cook.steps", 0, OPTION_INT, FIELD(steps), 1, 8, NULL, "N",
+     "steps of a recipe; no action comes twice in one"},
+    {"cook.seed", 0, OPTION_INT, FIELD(recipe_seed), 0, 1e15, NULL, "S",
+     "which recipes: the same for training and held-out clips"},
+    {"cook.order", 0, OPTION_CHOICE, FIELD(order), 0, 0, order_names, "NAME",
+     "fixed, or place: the order of a recipe's steps depends on the place"},
+    {"cook.align", 0, OPTION_FLOAT, FIELD(align), 0, 1, NULL, "P",
+     "how often the narration tells of the step that is shown"},
+    {"cook.next", 0, OPTION_FLOAT, FIELD(next), 0, 1, NULL, "P", "how often of the next step"},
+    {"cook.previous", 0, OPTION_FLOAT, FIELD(previous), 0, 1, NULL, "P",
+     "how often of the previous step; what is left of 1 is chatter"},
+    {"cook.name_colour", 0, OPTION_FLOAT, FIELD(name_colour), 0, 1, NULL, "P",
+     "how often the narration names the colour"},
+    {"cook.name_place", 0, OPTION_FLOAT, FIELD(name_place), 0, 1, NULL, "P",
+     "how often the narration names the place"},
 };
 
 const struct option_table toyworld_option_table = {table, sizeof(table) / sizeof(table[0])};
@@ -57,7 +57,7 @@ const struct option_table toyworld_option_table = {table, sizeof(table) / sizeof
 const struct toyworld_options toyworld_options_default = {
     .clips = 1000,
     .seed = 1,
-    .world_seed = 1,
+    .recipe_seed = 1,
     .size = 64,
     .frame_rate_hz = 8,
     .clip_s = 2.5,
@@ -86,7 +86,7 @@ enum earshot_status toyworld_options_check(const struct toyworld_options *option
                          options->next, options->previous);
     if (options->world == TOYWORLD_COOK && options->clips_per_video > options->steps)
         return error_set(error, EARSHOT_ERROR_ARGUMENT,
-                         "clips-per-video %lld is more than the %lld steps of a recipe",
+                         "cook.clips %lld is more than the %lld steps of a recipe",
                          (long long)options->clips_per_video, (long long)options->steps);
     return EARSHOT_OK;
 }
@@ -149,7 +149,7 @@ struct step {
 static struct step recipe_step(const struct toyworld_options *options, int64_t recipe, int place,
                                int64_t step)
 {
-    struct random_sequence random = sequence_for(options->world_seed, "toyworld.recipe", recipe);
+    struct random_sequence random = sequence_for(options->recipe_seed, "toyworld.recipe", recipe);
     int actions = toyworld_slot_size(TOYWORLD_ACTION);
     int action[16], shape[16];
     for (int i = 0; i < actions; i++) {
@@ -161,7 +161,7 @@ static struct step recipe_step(const struct toyworld_options *options, int64_t r
         shape[i] = draw_slot(&random, TOYWORLD_SHAPE);
     if (options->order == TOYWORLD_ORDER_PLACE) {
         int64_t number = recipe * toyworld_slot_size(TOYWORLD_PLACE) + place;
-        random = sequence_for(options->world_seed, "toyworld.recipe.place", number);
+        random = sequence_for(options->recipe_seed, "toyworld.recipe.place", number);
         for (int i = (int)options->steps - 1; i > 0; i--) {
             int j = (int)random_next_below(&random, (uint64_t)i + 1);
             int swap = action[i];

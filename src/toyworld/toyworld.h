@@ -45,16 +45,15 @@ enum toyworld_order {
 struct toyworld_options {
     char *out; /* directory; made if missing */
     int64_t clips, seed;
-    int64_t world_seed; /* the recipes; the same in a training and a held-out set */
-    int world, order;   /* enum toyworld_kind, enum toyworld_order */
-    int64_t size;       /* pixels, width and height */
+    int world, order; /* enum toyworld_kind, enum toyworld_order */
+    int64_t size;     /* pixels, width and height */
     int64_t frame_rate_hz;
     double clip_s;   /* rounded to whole frames */
     double noise;    /* standard deviation of the pixel noise, white being 1 */
     bool lossless;   /* FFV1 and FLAC in Matroska instead of H.264 and AAC in MP4 */
     int64_t threads; /* 0: as many as there are processors */
     /* cook only */
-    int64_t clips_per_video, recipes, steps;
+    int64_t clips_per_video, recipes, steps, recipe_seed;
     double align, next, previous; /* what the narration tells of; what is left is chatter */
     double name_colour, name_place;
     double word_errors; /* of the transcript's words, replaced by others */
