@@ -41,7 +41,7 @@ struct cli_flags {
 /*
  * The first thing a command does: handles --help, parses the flags of its tables and of cli_flags,
  * opens the log.  True: go on, with the positional arguments in argv[1..*positional_count].  False:
- * leave with *exit_code; what there was to say has been said.
+ * leave with *exit_code; what there was to say has been said.  At most 7 tables.
  */
 bool cli_begin(const struct cli_command *command, const struct option_binding *binding,
                int binding_count, int argc, char **argv, struct cli_flags *flags,

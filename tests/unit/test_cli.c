@@ -75,7 +75,11 @@ static void open_ends(int ends[2], bool terminal)
         return;
     }
     ends[0] = posix_openpt(O_RDWR | O_NOCTTY);
-    assert_true(ends[0] >= 0 && grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0);
+    if (ends[0] < 0) {
+        print_message("SKIP: no pseudo-terminals here (/dev/pts)\n");
+        skip();
+    }
+    assert_true(grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0);
     ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY);
     assert_true(ends[1] >= 0);
 }
