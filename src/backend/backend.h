@@ -13,6 +13,7 @@
  *  - Any size may be 0 (nothing is read or written) and none need be a multiple of anything.
  *  - The same call on the same backend with the same thread count gives the same bits.
  *  - Kernels cannot fail; sizes have been checked by the op that calls.
+ *  - One thread at a time calls a backend: it keeps scratch.  Threads open one each.
  *
  * Slots marked [fused] may be NULL; the op then composes other slots.
  *
@@ -33,7 +34,10 @@
  * A query that sees no key gets o = 0 and passes no gradient.
  * q, k, v, o point at element (b=0, token 0, head 0, component 0); heads are adjacent (head h starts
  * at h * head_dim); the next token is *_stride elements on, the next problem *_batch elements on.
+ * head_dim is at most ATTENTION_HEAD_DIM_MAX; regions are not INT32_MIN.
  */
+#define ATTENTION_HEAD_DIM_MAX 1024
+
 struct attention {
     int64_t batch, heads, nq, nk, head_dim;
     int64_t q_stride, k_stride, v_stride, o_stride;

@@ -1,63 +1,304 @@
 /*
  * attention.c: scaled dot-product attention, forward.
+ *
+ * A task is one head of one problem and some of its queries.  Keys are taken in blocks of at most
+ * KEYS_MAX: keys (transposed) and values are packed, then for every TILE_ROWS queries the scores of
+ * the block are computed into a buffer that stays in the first-level cache, bias and masks are
+ * applied while the row's maximum is found, and the exponentials are multiplied with the values.
+ * With more than one block the softmax is the online one (Milakov & Gimelshein 2018): the output so
+ * far is rescaled when a block raises the maximum.  Few queries are not worth packing for: they
+ * walk keys and values as they lie.
  */
-#include "backend/cpu/cpu.h"
 #include "backend/cpu/kernels/attention.h"
+#include "backend/cpu/kernels/vec_math.h"
 
-#include <math.h>
 #include <omp.h>
 
-/* One query of one head: scores into s, softmax, weighted sum of values into o. */
-static void attend_row(const struct attention *a, int64_t batch, int64_t head, int64_t i,
-                       const float *q, const float *k, const float *v, float *s, float *o,
-                       float *lse)
-{
-    float top, sum = 0, inverse;
+/* Up to this many queries the keys are not packed. */
+#define DIRECT_QUERIES 3
 
-    top = attention_scores(a, batch, head, i, q, k, s);
-    for (int64_t c = 0; c < a->head_dim; c++)
-        o[c] = 0;
-    if (top == -INFINITY) {
-        for (int64_t j = 0; j < a->nk; j++)
+/* The softmax of one query so far. */
+struct running {
+    float top, sum;
+};
+
+struct task {
+    struct head h;
+    int64_t first_query, queries;
+    float *o;   /* token 0 */
+    float *lse; /* [nq] or NULL */
+};
+
+struct workspace {
+    float *keys, *values, *scores, *query;
+    int32_t *seen;
+    struct running *running;
+};
+
+/* Needs 2 * KEYS_MAX * (head_dim + TILE_COLUMNS) floats and small change of the thread's scratch:
+ * enough for ATTENTION_HEAD_DIM_MAX. */
+static struct workspace workspace_of(const struct backend *b, const struct attention *a)
+{
+    int64_t wide = round_up(a->head_dim, TILE_COLUMNS);
+    struct workspace w;
+
+    w.keys = cpu_thread_scratch(b, omp_get_thread_num());
+    w.values = w.keys + KEYS_MAX * wide;
+    w.scores = w.values + KEYS_MAX * wide;
+    w.query = w.scores + TILE_ROWS * KEYS_MAX;
+    w.seen = (int32_t *)(void *)(w.query + TILE_ROWS * wide);
+    w.running = (struct running *)(void *)(w.seen + KEYS_MAX);
+    return w;
+}
+
+/*
+ * Scores s[0, keys) become exponentials relative to the row's maximum so far; returns the factor by
+ * which what was summed before must be scaled.  s has room to the next whole vector, and the
+ * exponentials there are 0.  bias and seen may be NULL.
+ */
+static float softmax_row(int64_t keys, float *s, const float *bias, const int32_t *seen,
+                         int32_t region, struct running *row)
+{
+    vec top = v_set(row->top), sum = v_set(0), shift;
+    int64_t end = round_up(keys, VW), whole = keys / VW * VW;
+    float before = row->top, factor;
+
+    for (int64_t j = keys; j < end; j++)
+        s[j] = -INFINITY;
+    for (int64_t j = 0; j < end; j += VW) {
+        vec x = v_load(s + j);
+
+        if (bias)
+            x = x + (j < whole ? v_load(bias + j) : v_load_first(bias + j, keys - j));
+        if (seen)
+            x = v_where_equal(seen + j, region, x, v_set(-INFINITY));
+        v_store(s + j, x);
+        top = v_max(top, x);
+    }
+    row->top = v_top(top);
+    /* -inf - -inf is not a number; a row that has seen nothing may take any finite shift */
+    shift = v_set(row->top == -INFINITY ? 0 : row->top);
+    for (int64_t j = 0; j < end; j += VW) {
+        vec e = v_exp(v_load(s + j) - shift);
+
+        v_store(s + j, e);
+        sum = sum + e;
+    }
+    factor = before == row->top ? 1 : before == -INFINITY ? 0 : expf(before - row->top);
+    row->sum = row->sum * factor + v_sum(sum);
+    return factor;
+}
+
+static void scale_row(int64_t n, float factor, float *x)
+{
+    int64_t i = 0;
+
+    for (; i + VW <= n; i += VW)
+        v_store(x + i, v_load(x + i) * v_set(factor));
+    for (; i < n; i++)
+        x[i] *= factor;
+}
+
+/* Divides by the softmax's denominator and tells its logarithm. */
+static void finish_row(const struct task *t, int64_t i, const struct running *row)
+{
+    const struct attention *a = t->h.a;
+
+    scale_row(a->head_dim, row->sum > 0 || row->sum != row->sum ? 1 / row->sum : 0,
+              t->o + i * a->o_stride);
+    if (t->lse)
+        t->lse[i] = row->sum == 0 ? -INFINITY : row->top + logf(row->sum);
+}
+
+/* TILE_ROWS queries from i on against the packed keys [first, first + keys). */
+static void attend_tile(const struct task *t, const struct workspace *w, int64_t i, int rows,
+                        int64_t first, int64_t keys, bool masked)
+{
+    const struct attention *a = t->h.a;
+    int64_t seen_keys = causal_keys(a, i + rows - 1, first, keys);
+    int64_t d = a->head_dim, row_room = round_up(keys, TILE_COLUMNS);
+
+    copy_scaled(rows, d, a->scale, t->h.q + i * a->q_stride, a->q_stride, w->query);
+    for (int64_t j = 0; j < seen_keys; j += TILE_COLUMNS)
+        SIMD(gemm_tile)
+        (rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false, w->scores + j, row_room);
+    for (int r = 0; r < rows; r++) {
+        int64_t n = causal_keys(a, i + r, first, keys);
+        float *s = w->scores + r * row_room, factor;
+
+        factor = softmax_row(n, s, t->h.bias ? t->h.bias + (i + r) * a->nk + first : NULL,
+                             masked ? w->seen : NULL, t->h.region ? t->h.region[i + r] : 0,
+                             &w->running[i + r - t->first_query]);
+        for (int64_t j = round_up(n, VW); j < seen_keys; j++)
             s[j] = 0;
-        *lse = -INFINITY;
+        if (first > 0 && factor != 1)
+            scale_row(d, factor, t->o + (i + r) * a->o_stride);
+    }
+    for (int64_t c = 0; c < d; c += TILE_COLUMNS)
+        SIMD(gemm_tile)
+        (rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, seen_keys, w->scores, row_room,
+         w->values + c * keys, NULL, first > 0, t->o + i * a->o_stride + c, a->o_stride);
+}
+
+static void attend_packed(const struct task *t, const struct workspace *w)
+{
+    const struct attention *a = t->h.a;
+    int64_t block = key_block(a), end = t->first_query + t->queries;
+
+    for (int64_t i = 0; i < t->queries; i++)
+        w->running[i] = (struct running){-INFINITY, 0};
+    for (int64_t first = 0; first < a->nk; first += block) {
+        int64_t keys = a->nk - first < block ? a->nk - first : block;
+        bool masked = key_regions(&t->h, first, keys, w->seen);
+        const int32_t *seen = masked ? w->seen : NULL;
+
+        pack_columns(t->h.k + first * a->k_stride, a->k_stride, keys, a->head_dim, seen, w->keys);
+        pack_rows(t->h.v + first * a->v_stride, a->v_stride, keys, a->head_dim, seen, w->values);
+        for (int64_t i = t->first_query; i < end; i += TILE_ROWS)
+            attend_tile(t, w, i, end - i < TILE_ROWS ? (int)(end - i) : TILE_ROWS, first, keys,
+                        masked);
+    }
+    for (int64_t i = 0; i < t->queries; i++)
+        finish_row(t, t->first_query + i, &w->running[i]);
+}
+
+/* ---- few queries --------------------------------------------------------------------------------
+ */
+
+static float dot(int64_t n, const float *x, const float *y)
+{
+    vec sum = v_set(0);
+    int64_t i = 0;
+
+    for (; i + VW <= n; i += VW)
+        sum = v_fma(v_load(x + i), v_load(y + i), sum);
+    if (i < n)
+        sum = v_fma(v_load_first(x + i, n - i), v_load_first(y + i, n - i), sum);
+    return v_sum(sum);
+}
+
+/* o[0, n) = sum_j p[j] v[j, 0..n), skipping hidden keys, whose p is 0 but whose v may be anything
+ */
+static void sum_values(int64_t keys, int64_t n, const float *p, const float *v, int64_t stride,
+                       bool add, float *o)
+{
+    for (int64_t c = 0; c < n; c += VW) {
+        int64_t width = n - c < VW ? n - c : VW;
+        vec sum = add ? v_load_first(o + c, width) : v_set(0);
+
+        for (int64_t j = 0; j < keys; j++)
+            if (p[j] != 0)
+                sum = v_fma(v_set(p[j]), v_load_first(v + j * stride + c, width), sum);
+        v_store_first(o + c, width, sum);
+    }
+}
+
+static void attend_direct(const struct task *t, const struct workspace *w, int64_t i)
+{
+    const struct attention *a = t->h.a;
+    int64_t block = key_block(a);
+    struct running row = {-INFINITY, 0};
+    float *o = t->o + i * a->o_stride;
+
+    copy_scaled(1, a->head_dim, a->scale, t->h.q + i * a->q_stride, a->q_stride, w->query);
+    for (int64_t first = 0; first < a->nk; first += block) {
+        int64_t keys = a->nk - first < block ? a->nk - first : block;
+        int64_t n = causal_keys(a, i, first, keys);
+        bool masked = key_regions(&t->h, first, keys, w->seen);
+        float factor;
+
+        for (int64_t j = 0; j < n; j++)
+            w->scores[j] = dot(a->head_dim, w->query, t->h.k + (first + j) * a->k_stride);
+        factor = softmax_row(n, w->scores, t->h.bias ? t->h.bias + i * a->nk + first : NULL,
+                             masked ? w->seen : NULL, t->h.region ? t->h.region[i] : 0, &row);
+        if (first > 0 && factor != 1)
+            scale_row(a->head_dim, factor, o);
+        sum_values(n, a->head_dim, w->scores, t->h.v + first * a->v_stride, a->v_stride, first > 0,
+                   o);
+    }
+    finish_row(t, i, &row);
+}
+
+/* ---- slots --------------------------------------------------------------------------------------
+ */
+
+/* For pictures only, so plainly: p[i, j] = exp(score - lse). */
+static void head_probabilities(const struct head *h, float *p)
+{
+    const struct attention *a = h->a;
+
+    for (int64_t i = 0; i < a->nq; i++) {
+        float *row = p + i * a->nk, top = -INFINITY, sum = 0;
+        int64_t n = causal_keys(a, i, 0, a->nk);
+
+        for (int64_t j = 0; j < a->nk; j++) {
+            row[j] = -INFINITY;
+            if (j >= n || (h->key_mask && !h->key_mask[j]) ||
+                (h->region && h->region[i] != h->region[j]))
+                continue;
+            row[j] = a->scale * dot(a->head_dim, h->q + i * a->q_stride, h->k + j * a->k_stride) +
+                     (h->bias ? h->bias[i * a->nk + j] : 0);
+            top = row[j] > top ? row[j] : top;
+        }
+        for (int64_t j = 0; j < a->nk; j++)
+            sum += row[j] = row[j] == -INFINITY ? 0 : expf(row[j] - top);
+        for (int64_t j = 0; j < a->nk && sum > 0; j++)
+            row[j] /= sum;
+    }
+}
+
+static void zero_output(const struct task *t)
+{
+    const struct attention *a = t->h.a;
+
+    for (int64_t i = t->first_query; i < t->first_query + t->queries; i++) {
+        memset(t->o + i * a->o_stride, 0, (size_t)a->head_dim * sizeof(float));
+        if (t->lse)
+            t->lse[i] = -INFINITY;
+    }
+}
+
+static void run_task(struct backend *b, const struct task *t)
+{
+    const struct attention *a = t->h.a;
+    struct workspace w = workspace_of(b, a);
+
+    if (a->nk <= 0) {
+        zero_output(t);
         return;
     }
-    for (int64_t j = 0; j < a->nk; j++) {
-        s[j] = expf(s[j] - top);
-        sum += s[j];
+    if (a->nq > DIRECT_QUERIES) {
+        attend_packed(t, &w);
+        return;
     }
-    inverse = 1 / sum;
-    for (int64_t j = 0; j < a->nk; j++) {
-        const float *row = v + j * a->v_stride;
-        float p = s[j] *= inverse;
-
-        if (p > 0)
-            for (int64_t c = 0; c < a->head_dim; c++)
-                o[c] += p * row[c];
-    }
-    *lse = top + logf(sum);
+    for (int64_t i = t->first_query; i < t->first_query + t->queries; i++)
+        attend_direct(t, &w, i);
 }
 
 static void attention_fwd(struct backend *b, const struct attention *a, const void *q,
                           const void *k, const void *v, void *o, float *lse, float *probabilities)
 {
-    const float *qf = q, *kf = k, *vf = v;
-    float *of = o;
-    int64_t tasks = a->batch * a->heads * a->nq;
-    int team = cpu_team(b, (double)tasks * (double)a->nk * (double)a->head_dim);
+    double work = (double)(a->batch * a->heads) * (double)(a->nq * a->nk) * (double)a->head_dim / 4;
+    int64_t heads = a->batch * a->heads, parts = (a->nq + QUERIES_MAX - 1) / QUERIES_MAX, queries;
+    int team = cpu_team(b, work);
 
-#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (int64_t t = 0; t < tasks; t++) {
-        int64_t i = t % a->nq, h = t / a->nq % a->heads, n = t / a->nq / a->heads;
-        float *s =
-            probabilities ? probabilities + t * a->nk : cpu_thread_scratch(b, omp_get_thread_num());
-        float unused;
+    if (a->nq <= 0 || heads <= 0)
+        return;
+    while (heads * parts < 2 * team && a->nq / parts > 8 * TILE_ROWS)
+        parts++;
+    queries = round_up((a->nq + parts - 1) / parts, TILE_ROWS);
+    parts = (a->nq + queries - 1) / queries;
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
+    for (int64_t i = 0; i < heads * parts; i++) {
+        int64_t n = i / parts / a->heads, h = i / parts % a->heads, first = i % parts * queries;
+        struct task t = {.h = head_of(a, n, h, q, k, v), .first_query = first};
 
-        attend_row(a, n, h, i, qf + n * a->q_batch + i * a->q_stride + h * a->head_dim,
-                   kf + n * a->k_batch + h * a->head_dim, vf + n * a->v_batch + h * a->head_dim, s,
-                   of + n * a->o_batch + i * a->o_stride + h * a->head_dim,
-                   lse ? lse + t : &unused);
+        t.queries = a->nq - first < queries ? a->nq - first : queries;
+        t.o = (float *)o + n * a->o_batch + h * a->head_dim;
+        t.lse = lse ? lse + (n * a->heads + h) * a->nq : NULL;
+        run_task(b, &t);
+        if (probabilities && first == 0)
+            head_probabilities(&t.h, probabilities + (n * a->heads + h) * a->nq * a->nk);
     }
 }
 

@@ -1,38 +1,125 @@
 /*
- * attention.h: what the forward and the backward attention kernels share.
+ * attention.h: what the forward and the backward attention kernels share: how a problem is cut into
+ * blocks of keys, who may see whom, and packing.
  */
 #ifndef EARSHOT_BACKEND_CPU_KERNELS_ATTENTION_H
 #define EARSHOT_BACKEND_CPU_KERNELS_ATTENTION_H
 
-#include "backend/backend.h"
+#include "backend/cpu/kernels/gemm.h"
 
-#include <math.h>
+/* Keys per block: a tile of scores stays in the first-level cache, packed keys and values in the
+ * second. */
+#define KEYS_MAX 512
+/* Queries per task at most. */
+#define QUERIES_MAX 1024
+/* No query has this region. */
+#define REGION_HIDDEN INT32_MIN
 
-/* s[nk] = the scores of query i, -INFINITY where it may not look; returns the largest. */
-static inline float attention_scores(const struct attention *a, int64_t batch, int64_t head,
-                                     int64_t i, const float *q, const float *k, float *s)
+/* One head of one problem. */
+struct head {
+    const struct attention *a;
+    int64_t batch, head;
+    const float *q, *k, *v;  /* token 0 */
+    const float *bias;       /* [nq, nk] or NULL */
+    const uint8_t *key_mask; /* [nk] or NULL */
+    const int32_t *region;   /* [nk] or NULL; NULL too when there is only one region */
+};
+
+static inline int64_t round_up(int64_t n, int64_t to)
 {
-    const uint8_t *mask = a->key_mask ? a->key_mask + batch * a->nk : NULL;
-    const float *bias = a->bias ? a->bias + (head * a->nq + i) * a->nk : NULL;
-    const int32_t *region = a->region ? a->region + batch % a->regions * a->nq : NULL;
-    int64_t last = a->causal ? i + a->nk - a->nq : a->nk - 1;
-    float top = -INFINITY;
+    return (n + to - 1) / to * to;
+}
 
-    for (int64_t j = 0; j < a->nk; j++) {
-        const float *row = k + j * a->k_stride;
-        float dot = 0;
+static inline struct head head_of(const struct attention *a, int64_t batch, int64_t head,
+                                  const float *q, const float *k, const float *v)
+{
+    struct head h = {.a = a, .batch = batch, .head = head};
+    const int32_t *region = a->region ? a->region + batch % a->regions * a->nk : NULL;
 
-        s[j] = -INFINITY;
-        if (j > last || (mask && !mask[j]) || (region && region[i] != region[j]))
-            continue;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t c = 0; c < a->head_dim; c++)
-            dot += q[c] * row[c];
-        s[j] = a->scale * dot + (bias ? bias[j] : 0);
-        if (s[j] > top)
-            top = s[j];
+    h.q = q + batch * a->q_batch + head * a->head_dim;
+    h.k = k + batch * a->k_batch + head * a->head_dim;
+    h.v = v + batch * a->v_batch + head * a->head_dim;
+    h.bias = a->bias ? a->bias + head * a->nq * a->nk : NULL;
+    h.key_mask = a->key_mask ? a->key_mask + batch * a->nk : NULL;
+    for (int64_t j = 1; region && j < a->nk; j++)
+        if (region[j] != region[0]) {
+            h.region = region;
+            break;
+        }
+    return h;
+}
+
+/* How many of the keys from `first` on causality lets query i see. */
+static inline int64_t causal_keys(const struct attention *a, int64_t i, int64_t first, int64_t keys)
+{
+    int64_t seen = a->causal ? i + a->nk - a->nq + 1 - first : keys;
+
+    return seen < 0 ? 0 : seen < keys ? seen : keys;
+}
+
+/* Keys per block: equal blocks, whole panels. */
+static inline int64_t key_block(const struct attention *a)
+{
+    int64_t blocks = (a->nk + KEYS_MAX - 1) / KEYS_MAX;
+
+    return blocks ? round_up((a->nk + blocks - 1) / blocks, TILE_COLUMNS) : 0;
+}
+
+/*
+ * seen[j] for the keys [first, first + keys): the region of key j, REGION_HIDDEN where the mask
+ * hides it and up to the next whole panel.  Returns false, writing nothing, when every key is seen
+ * by all.
+ */
+static inline bool key_regions(const struct head *h, int64_t first, int64_t keys, int32_t *seen)
+{
+    if (!h->key_mask && !h->region)
+        return false;
+    for (int64_t j = 0; j < keys; j++) {
+        seen[j] = h->region ? h->region[first + j] : 0;
+        if (h->key_mask && !h->key_mask[first + j])
+            seen[j] = REGION_HIDDEN;
     }
-    return top;
+    for (int64_t j = keys; j < round_up(keys, TILE_COLUMNS); j++)
+        seen[j] = REGION_HIDDEN;
+    return true;
+}
+
+/* Rows of x as panels of columns, [columns / TILE_COLUMNS][keys][TILE_COLUMNS]; hidden rows are 0,
+ * as what stands there may be anything. */
+static inline void pack_rows(const float *x, int64_t stride, int64_t keys, int64_t columns,
+                             const int32_t *seen, float *to)
+{
+    for (int64_t c = 0; c < columns; c += TILE_COLUMNS, to += keys * TILE_COLUMNS) {
+        SIMD(gemm_pack)
+        (keys, columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS, x + c, stride, to);
+        for (int64_t j = 0; seen && j < keys; j++)
+            if (seen[j] == REGION_HIDDEN)
+                memset(to + j * TILE_COLUMNS, 0, TILE_COLUMNS * sizeof(float));
+    }
+}
+
+/* Rows of x as columns, [keys / TILE_COLUMNS][columns][TILE_COLUMNS]; hidden keys are 0. */
+static inline void pack_columns(const float *x, int64_t stride, int64_t keys, int64_t columns,
+                                const int32_t *seen, float *to)
+{
+    for (int64_t j = 0; j < keys; j += TILE_COLUMNS, to += columns * TILE_COLUMNS) {
+        int64_t n = keys - j < TILE_COLUMNS ? keys - j : TILE_COLUMNS;
+
+        SIMD(gemm_pack_transposed)(columns, n, x + j * stride, stride, to);
+        for (int64_t i = 0; seen && i < n; i++)
+            if (seen[j + i] == REGION_HIDDEN)
+                for (int64_t c = 0; c < columns; c++)
+                    to[c * TILE_COLUMNS + i] = 0;
+    }
+}
+
+/* to[rows][columns] = scale * x, rows next to each other. */
+static inline void copy_scaled(int64_t rows, int64_t columns, float scale, const float *x,
+                               int64_t stride, float *to)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0; c < columns; c++)
+            to[i * columns + c] = scale * x[i * stride + c];
 }
 
 #endif

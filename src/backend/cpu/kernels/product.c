@@ -49,12 +49,10 @@ static void pack_panel(const struct product *p, const struct part *part, int64_t
         to[j] = p->bias && j < columns ? p->bias[column + j] : 0;
     if (p->transposed)
         SIMD(gemm_pack_transposed)
-        (part->depth, columns, p->w + column * p->depth + part->first_depth, p->depth,
-         to + TILE_COLUMNS);
-    else
-        SIMD(gemm_pack)
-        (part->depth, columns, p->w + part->first_depth * p->columns + column, p->columns,
-         to + TILE_COLUMNS);
+    (part->depth, columns, p->w + column * p->depth + part->first_depth, p->depth,
+     to + TILE_COLUMNS);
+    else SIMD(gemm_pack)(part->depth, columns, p->w + part->first_depth * p->columns + column,
+                         p->columns, to + TILE_COLUMNS);
 }
 
 /* Rows [row, end) of one panel. */
