@@ -87,7 +87,7 @@ const char *stream_name(enum stream stream)
 static const struct model_config toy = {
     .width = 96,
     .use_stream = {true, true},
-    .window_s = 3,
+    .window_s = 2.5,
     .video = {.frames = 8,
               .height = 64,
               .width = 64,
@@ -97,7 +97,7 @@ static const struct model_config toy = {
               .depths = {2, {2, 2}},
               .heads = {2, {2, 4}},
               .mlp_ratio = 4},
-    .audio = {.frames = 300,
+    .audio = {.frames = 250,
               .mel_bins = 64,
               .patch = {2, {16, 16}},
               .stride = {2, {16, 10}},
