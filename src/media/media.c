@@ -610,7 +610,8 @@ enum earshot_status media_read_audio(struct media *media, double start_s, float 
         memset(samples, 0, sizeof *samples * (size_t)lead);
     }
     if (lead < capacity)
-        status = sound_read(&media->sound, from + lead, samples + lead, capacity - lead, count, error);
+        status =
+            sound_read(&media->sound, from + lead, samples + lead, capacity - lead, count, error);
     *count += lead;
     return status;
 }
