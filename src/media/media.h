@@ -45,8 +45,9 @@ extern const struct media_options media_options_default;
 /*
  * path: a file, a URL that FFmpeg knows, or "-" for standard input (spooled to an unlinked temporary
  * file, so that it can be sought in).  options may be NULL.
- * Fails with IO (cannot be opened), FORMAT (not media, or corrupt), UNSUPPORTED (only streams without
- * a decoder), NO_STREAM (neither picture nor sound; a stream asked for is not there), CANCELLED.  A file with only one usable stream opens.
+ * Fails with IO (cannot be opened), FORMAT (not media, or corrupt), UNSUPPORTED (no decoder for what
+ * is in it), NO_STREAM (neither picture nor sound, or a stream asked for is not there), CANCELLED.
+ * A file with only one usable stream opens.
  */
 enum earshot_status media_open(const char *path, const struct media_options *options,
                                struct media **media, struct earshot_error *error);
@@ -55,8 +56,8 @@ const struct media_info *media_get_info(const struct media *media);
 
 /*
  * The frames shown at times_s[0..count), ascending: for each time the last frame whose time stamp is
- * <= it, to a microsecond (the first frame for earlier times, the last for later ones).  Each is scaled (bicubic) to
- * width x height and written as packed RGB24, rgb[count][height][width][3].
+ * <= it, to a microsecond (the first frame for earlier times, the last for later ones).  Each is
+ * scaled (bicubic) to width x height and written as packed RGB24, rgb[count][height][width][3].
  * Seeks when the next wanted frame is far enough ahead that decoding up to it would cost more.
  * Damaged frames are skipped as long as others decode; FORMAT if no frame at all comes out.
  * NO_STREAM if the file has no picture.
@@ -74,5 +75,10 @@ enum earshot_status media_read_frames(struct media *media, const double *times_s
 enum earshot_status media_read_audio(struct media *media, double start_s, float *samples,
                                      int64_t capacity, int64_t *count,
                                      struct earshot_error *error);
+
+/* Scales one packed RGB24 picture (bicubic, as media_read_frames does). */
+enum earshot_status media_scale_rgb(const uint8_t *from, int from_width, int from_height,
+                                    uint8_t *to, int to_width, int to_height,
+                                    struct earshot_error *error);
 
 #endif
