@@ -1,0 +1,617 @@
+/*
+ * media.c: opens a file, finds out what it holds, and hands requests to the picture and sound
+ * readers.  See media.h.
+ *
+ * What a container declares is not believed before something was decoded: opening reads on until
+ * each stream in use has given a frame (kept and replayed, so nothing is read twice), and takes
+ * size, orientation and the true start from those frames.
+ */
+#include "media/media.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavutil/display.h>
+#include <libavutil/pixdesc.h>
+
+#include "media/duration.h"
+#include "media/frames.h"
+#include "media/libav.h"
+#include "media/sound.h"
+
+const struct media_options media_options_default = {.video_stream = -1, .audio_stream = -1};
+
+struct media {
+    struct media_place place;
+    struct media_info info;
+    struct frames frames;
+    struct sound sound;
+};
+
+#define PROBE_BYTES (INT64_C(32) << 20)
+enum {
+    PROBE_PACKETS = 5000,
+    PROBE_SOUND_FRAMES = 3,
+    PROBLEM_BYTES = sizeof((struct media_info *)NULL)->video_problem
+};
+
+/* What the first frames of one stream told. */
+struct probe {
+    struct media *media;
+    struct source *source;
+    AVCodecContext *video, *audio;
+    AVFrame *frame;
+    AVPacket *packet;
+    int video_packets, video_frames, audio_frames;
+    bool reached_end;
+    enum earshot_status refusal;         /* why a decoder did not open */
+    double video_start_s, audio_start_s; /* on the container's clock; NAN: unknown */
+    bool video_stamped, audio_stamped;
+    AVRational aspect;
+    int width, height; /* coded, before turning */
+    struct orientation orientation;
+    int grid_step;
+    int64_t grid_end; /* samples from the start of the sound to the end of its first frame */
+};
+
+/* ---- which streams ---- */
+
+static bool is_cover(const AVStream *stream)
+{
+    return stream->disposition & AV_DISPOSITION_ATTACHED_PIC;
+}
+
+static const char *kind_name(enum AVMediaType type)
+{
+    return type == AVMEDIA_TYPE_VIDEO ? "picture" : "sound";
+}
+
+/* The stream to use, or -1. */
+static int choose_stream(AVFormatContext *format, enum AVMediaType type)
+{
+    const AVCodec *decoder;
+    int best = av_find_best_stream(format, type, -1, -1, &decoder, 0);
+    int64_t best_size = -1;
+
+    if (best < 0) /* perhaps only for want of a decoder, which is worth saying */
+        best = av_find_best_stream(format, type, -1, -1, NULL, 0);
+    if (best < 0 || !is_cover(format->streams[best]))
+        return best < 0 ? -1 : best;
+    best = -1;
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        const AVStream *stream = format->streams[i];
+        int64_t size = (int64_t)stream->codecpar->width * stream->codecpar->height;
+
+        if (stream->codecpar->codec_type == type && !is_cover(stream) && size > best_size) {
+            best = (int)i;
+            best_size = size;
+        }
+    }
+    return best;
+}
+
+static enum earshot_status pick_stream(const struct media *media, AVFormatContext *format,
+                                       enum AVMediaType type, int wanted, int *index, int *count,
+                                       struct earshot_error *error)
+{
+    *count = 0;
+    for (unsigned i = 0; i < format->nb_streams; i++)
+        *count += format->streams[i]->codecpar->codec_type == type && !is_cover(format->streams[i]);
+    *index = wanted < 0 ? choose_stream(format, type) : wanted;
+    if (wanted >= 0 && (wanted >= (int)format->nb_streams ||
+                        format->streams[wanted]->codecpar->codec_type != type))
+        return error_set(error, EARSHOT_ERROR_NO_STREAM,
+                         "%s: stream %d is not %s (the file has %u streams)", media->place.name,
+                         wanted, kind_name(type), format->nb_streams);
+    return EARSHOT_OK;
+}
+
+/* Opens the decoder of a chosen stream; on failure says why in `problem` and gives the stream up.
+ */
+static void open_stream(struct probe *probe, int index, AVCodecContext **decoder,
+                        char problem[PROBLEM_BYTES])
+{
+    struct earshot_error why;
+
+    *decoder = NULL;
+    if (index < 0)
+        return;
+    if (reader_open_decoder(probe->source->place, probe->source->format->streams[index], decoder,
+                            &why) == EARSHOT_OK)
+        return;
+    probe->refusal = why.status;
+    snprintf(problem, PROBLEM_BYTES, "%.*s", PROBLEM_BYTES - 1, why.message);
+}
+
+/* ---- the first frames ---- */
+
+static double stream_start_s(const AVStream *stream)
+{
+    double time_s = (double)stream->start_time * av_q2d(stream->time_base);
+
+    return stream->start_time == AV_NOPTS_VALUE || fabs(time_s) > 1e9 ? NAN : time_s;
+}
+
+static struct orientation frame_orientation(const AVStream *stream, const AVFrame *frame)
+{
+    const AVFrameSideData *of_frame = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
+    const uint8_t *of_stream = NULL;
+    int32_t matrix[9];
+
+    if (of_frame && of_frame->size >= sizeof matrix) {
+        memcpy(matrix, of_frame->data, sizeof matrix);
+        return orientation_from_matrix(matrix);
+    }
+#if LIBAVFORMAT_VERSION_INT >= AV_VERSION_INT(60, 15, 100)
+    const AVPacketSideData *side =
+        av_packet_side_data_get(stream->codecpar->coded_side_data,
+                                stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    if (side && side->size >= sizeof matrix)
+        of_stream = side->data;
+#else
+    size_t size = 0;
+
+    of_stream = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+    if (size < sizeof matrix)
+        of_stream = NULL;
+#endif
+    if (!of_stream)
+        return (struct orientation){0};
+    memcpy(matrix, of_stream, sizeof matrix);
+    return orientation_from_matrix(matrix);
+}
+
+static void note_video_frame(struct probe *probe, AVStream *stream)
+{
+    const AVFrame *frame = probe->frame;
+
+    if (probe->video_frames++ > 0)
+        return;
+    probe->width = frame->width;
+    probe->height = frame->height;
+    probe->video_stamped = frame->best_effort_timestamp != AV_NOPTS_VALUE;
+    if (probe->video_stamped)
+        probe->video_start_s = (double)frame->best_effort_timestamp * av_q2d(stream->time_base);
+    probe->aspect = av_guess_sample_aspect_ratio(probe->source->format, stream, probe->frame);
+    probe->orientation = frame_orientation(stream, frame);
+}
+
+static void note_audio_frame(struct probe *probe, AVStream *stream)
+{
+    struct media_info *info = &probe->media->info;
+    const AVFrame *frame = probe->frame;
+
+    if (probe->audio_frames++ == 0) {
+        probe->audio_stamped = frame->best_effort_timestamp != AV_NOPTS_VALUE;
+        if (probe->audio_stamped)
+            probe->audio_start_s = (double)frame->best_effort_timestamp * av_q2d(stream->time_base);
+        info->audio_rate_hz = frame->sample_rate;
+        info->audio_channels = frame->ch_layout.nb_channels;
+        probe->grid_end = frame->nb_samples;
+    } else if (probe->audio_frames == 2) {
+        probe->grid_step = frame->nb_samples;
+    } else if (probe->grid_step != frame->nb_samples) {
+        probe->grid_step = 0;
+    }
+}
+
+/* packet NULL: no more. */
+static int probe_decode(struct probe *probe, AVCodecContext *decoder, int index,
+                        const AVPacket *packet)
+{
+    AVStream *stream = probe->source->format->streams[index];
+    int code = avcodec_send_packet(decoder, packet);
+
+    if (code == AVERROR(ENOMEM))
+        return code;
+    for (int i = 0; i < PROBE_PACKETS; i++) {
+        code = avcodec_receive_frame(decoder, probe->frame);
+        if (code < 0)
+            return code == AVERROR(ENOMEM) ? code : 0;
+        if (decoder == probe->video)
+            note_video_frame(probe, stream);
+        else
+            note_audio_frame(probe, stream);
+        av_frame_unref(probe->frame);
+    }
+    return 0;
+}
+
+static int probe_packet(struct probe *probe)
+{
+    const struct media_info *info = &probe->media->info;
+    int index = probe->packet->stream_index, code = 0;
+
+    if (probe->video && index == info->video_stream) {
+        probe->video_packets++;
+        code = source_keep(probe->source, probe->packet);
+        if (code >= 0 && probe->video_frames == 0)
+            code = probe_decode(probe, probe->video, index, probe->packet);
+    } else if (probe->audio && index == info->audio_stream) {
+        if (probe->audio_frames < PROBE_SOUND_FRAMES)
+            code = probe_decode(probe, probe->audio, index, probe->packet);
+    }
+    return code;
+}
+
+static int probe_read(struct probe *probe)
+{
+    const struct media_info *info = &probe->media->info;
+    int64_t bytes = 0;
+    int code = 0;
+
+    for (int i = 0; code >= 0 && i < PROBE_PACKETS && bytes < PROBE_BYTES; i++) {
+        bool video_done = !probe->video || (probe->video_frames > 0 && probe->video_packets > 1);
+        bool audio_done = !probe->audio || probe->audio_frames >= PROBE_SOUND_FRAMES;
+
+        if (video_done && audio_done)
+            break;
+        code = source_read(probe->source, probe->packet);
+        if (code == AVERROR_EOF) {
+            probe->reached_end = true;
+            break;
+        }
+        if (code < 0)
+            return code;
+        bytes += probe->packet->size;
+        code = probe_packet(probe);
+        av_packet_unref(probe->packet);
+    }
+    if (code >= 0 || code == AVERROR_EOF) {
+        code = 0;
+        if (probe->video && probe->video_frames == 0)
+            code = probe_decode(probe, probe->video, info->video_stream, NULL);
+        if (code >= 0 && probe->audio && probe->audio_frames == 0)
+            code = probe_decode(probe, probe->audio, info->audio_stream, NULL);
+    }
+    return code;
+}
+
+static void judge_video(struct probe *probe)
+{
+    struct media_info *info = &probe->media->info;
+    const AVStream *stream;
+
+    if (!probe->video)
+        return;
+    stream = probe->source->format->streams[info->video_stream];
+    if (probe->video_frames == 0) {
+        snprintf(info->video_problem, sizeof info->video_problem,
+                 "stream %d (video, %s): nothing in its first %d packets decodes",
+                 info->video_stream, avcodec_get_name(stream->codecpar->codec_id),
+                 probe->video_packets);
+        return;
+    }
+    if (probe->width < 1 || probe->height < 1 || probe->width > MEDIA_SIDE_MAX ||
+        probe->height > MEDIA_SIDE_MAX ||
+        (int64_t)probe->width * probe->height > MEDIA_PIXELS_MAX) {
+        snprintf(info->video_problem, sizeof info->video_problem,
+                 "stream %d (video): %dx%d is more than the %d a side and %d pixels allowed",
+                 info->video_stream, probe->width, probe->height, MEDIA_SIDE_MAX, MEDIA_PIXELS_MAX);
+        return;
+    }
+    info->has_video = true;
+    info->is_still = probe->reached_end && probe->video_packets == 1;
+}
+
+static void judge_audio(struct probe *probe)
+{
+    struct media_info *info = &probe->media->info;
+    const AVStream *stream;
+
+    if (!probe->audio)
+        return;
+    stream = probe->source->format->streams[info->audio_stream];
+    if (probe->audio_frames == 0) {
+        if (!probe->reached_end) { /* it may begin later */
+            info->has_audio = true;
+            info->audio_rate_hz = probe->audio->sample_rate;
+            info->audio_channels = probe->audio->ch_layout.nb_channels;
+            return;
+        }
+        snprintf(info->audio_problem, sizeof info->audio_problem,
+                 "stream %d (audio, %s): nothing in it decodes", info->audio_stream,
+                 avcodec_get_name(stream->codecpar->codec_id));
+        return;
+    }
+    if (info->audio_rate_hz < SOUND_RATE_MIN_HZ || info->audio_rate_hz > SOUND_RATE_MAX_HZ) {
+        snprintf(info->audio_problem, sizeof info->audio_problem,
+                 "stream %d (audio): %d Hz is outside of the %d to %d Hz allowed",
+                 info->audio_stream, info->audio_rate_hz, SOUND_RATE_MIN_HZ, SOUND_RATE_MAX_HZ);
+        return;
+    }
+    info->has_audio = true;
+}
+
+/* ---- what the caller is told ---- */
+
+static void describe_picture(const struct probe *probe)
+{
+    struct media_info *info = &probe->media->info;
+    AVStream *stream = probe->source->format->streams[info->video_stream];
+    AVRational rate = av_guess_frame_rate(probe->source->format, stream, NULL);
+    double width = probe->width, height = probe->height;
+    double aspect = probe->aspect.num > 0 && probe->aspect.den > 0 ? av_q2d(probe->aspect) : 1;
+
+    /* Square pixels by widening, as players do; a nonsense ratio is left alone. */
+    if (round(width * aspect) >= 1 && round(width * aspect) <= MEDIA_SIDE_MAX)
+        width = round(width * aspect);
+    info->width = (int)(probe->orientation.transpose ? height : width);
+    info->height = (int)(probe->orientation.transpose ? width : height);
+    if (rate.num > 0 && rate.den > 0 && av_q2d(rate) < 1e6 && !info->is_still)
+        info->frame_rate_hz = av_q2d(rate);
+    snprintf(info->video_codec, sizeof info->video_codec, "%s",
+             avcodec_get_name(stream->codecpar->codec_id));
+}
+
+/* Both streams' clocks, and the earlier of their starts as the file's zero. */
+static void set_zero(const struct probe *probe)
+{
+    struct media *media = probe->media;
+    struct media_info *info = &media->info;
+    AVStream **streams = probe->source->format->streams;
+    double zero_s = INFINITY;
+
+    if (info->has_video) {
+        double start_s = probe->video_start_s;
+
+        zero_s =
+            fmin(zero_s, isnan(start_s) ? stream_start_s(streams[info->video_stream]) : start_s);
+    }
+    if (info->has_audio) {
+        double start_s = probe->audio_start_s;
+
+        zero_s =
+            fmin(zero_s, isnan(start_s) ? stream_start_s(streams[info->audio_stream]) : start_s);
+    }
+    if (!isfinite(zero_s))
+        zero_s = 0;
+    media->frames.zero_s = media->sound.zero_s = zero_s;
+    if (info->has_audio && !isnan(probe->audio_start_s)) {
+        int64_t first = llround((probe->audio_start_s - zero_s) * info->audio_rate_hz);
+
+        media->sound.grid_start = first + probe->grid_end;
+        media->sound.grid_step = probe->grid_step;
+    }
+}
+
+static bool can_seek(const AVFormatContext *format)
+{
+    /* Their frames are built on the ones before, whatever their packets are flagged. */
+    static const char *const forward_only[] = {"gif", "apng"};
+
+    for (size_t i = 0; i < sizeof forward_only / sizeof forward_only[0]; i++)
+        if (strcmp(format->iformat->name, forward_only[i]) == 0)
+            return false;
+    return !(format->ctx_flags & AVFMTCTX_UNSEEKABLE);
+}
+
+static enum earshot_status start_readers(struct probe *probe, struct earshot_error *error)
+{
+    struct media *media = probe->media;
+    struct media_info *info = &media->info;
+    bool seekable = can_seek(probe->source->format);
+    enum earshot_status status = EARSHOT_OK;
+
+    if (info->has_video) {
+        media->frames.orientation = probe->orientation;
+        media->frames.step_s = info->frame_rate_hz > 0 ? 1 / info->frame_rate_hz : 0.04;
+        media->frames.can_seek = seekable && probe->video_stamped;
+        status = reader_start(&media->frames.reader, info->video_stream, error);
+        if (status == EARSHOT_OK)
+            status = frames_start(&media->frames, error);
+    }
+    if (status == EARSHOT_OK && info->has_audio) {
+        media->sound.place = &media->place;
+        media->sound.index = info->audio_stream;
+        media->sound.index_of_video = info->video_stream;
+        media->sound.can_seek = seekable && (probe->audio_stamped || probe->audio_frames == 0);
+        status = sound_start(&media->sound, error);
+    }
+    return status;
+}
+
+/* Neither stream can be used: says why. */
+static enum earshot_status no_stream(const struct probe *probe, struct earshot_error *error)
+{
+    const char *name = probe->media->place.name;
+    const struct media_info *info = &probe->media->info;
+    const char *video = info->video_problem, *audio = info->audio_problem;
+
+    if (!video[0] && !audio[0])
+        return error_set(error, EARSHOT_ERROR_NO_STREAM,
+                         "%s: its %s container holds neither picture nor sound", name,
+                         info->container);
+    return error_set(error, probe->refusal ? probe->refusal : EARSHOT_ERROR_FORMAT, "%s: %s%s%s",
+                     name, video, video[0] && audio[0] ? "; " : "", audio);
+}
+
+static enum earshot_status describe(struct probe *probe, struct earshot_error *error)
+{
+    struct media *media = probe->media;
+    struct media_info *info = &media->info;
+    AVFormatContext *format = probe->source->format;
+    enum earshot_status status;
+
+    judge_video(probe);
+    judge_audio(probe);
+    if (!info->has_video && !info->has_audio)
+        return no_stream(probe, error);
+    if (info->has_video)
+        describe_picture(probe);
+    if (info->has_audio)
+        snprintf(info->audio_codec, sizeof info->audio_codec, "%s",
+                 avcodec_get_name(format->streams[info->audio_stream]->codecpar->codec_id));
+    if (!info->has_video)
+        info->video_stream = -1;
+    if (!info->has_audio)
+        info->audio_stream = -1;
+    set_zero(probe);
+    status = duration_find(&media->place, probe->source, info, media->frames.zero_s, error);
+    return status == EARSHOT_OK ? start_readers(probe, error) : status;
+}
+
+static enum earshot_status examine(struct probe *probe, struct earshot_error *error)
+{
+    struct media *media = probe->media;
+    struct media_info *info = &media->info;
+    AVFormatContext *format = probe->source->format;
+    enum earshot_status status;
+    int code;
+
+    snprintf(info->container, sizeof info->container, "%s", format->iformat->name);
+    status = pick_stream(media, format, AVMEDIA_TYPE_VIDEO, media->place.options.video_stream,
+                         &info->video_stream, &info->video_streams, error);
+    if (status == EARSHOT_OK)
+        status = pick_stream(media, format, AVMEDIA_TYPE_AUDIO, media->place.options.audio_stream,
+                             &info->audio_stream, &info->audio_streams, error);
+    if (status != EARSHOT_OK)
+        return status;
+    open_stream(probe, info->video_stream, &probe->video, info->video_problem);
+    open_stream(probe, info->audio_stream, &probe->audio, info->audio_problem);
+    for (unsigned i = 0; i < format->nb_streams; i++)
+        if ((int)i != info->video_stream && (int)i != info->audio_stream)
+            format->streams[i]->discard = AVDISCARD_ALL;
+    probe->packet = av_packet_alloc();
+    probe->frame = av_frame_alloc();
+    if (!probe->packet || !probe->frame)
+        return error_memory(error, sizeof *probe->frame);
+    code = probe_read(probe);
+    if (code < 0)
+        return libav_error(error, code, "%s: cannot read its first frames", media->place.name);
+    return describe(probe, error);
+}
+
+static enum earshot_status open_media(struct media *media, struct earshot_error *error)
+{
+    struct probe probe = {.media = media, .video_start_s = NAN, .audio_start_s = NAN};
+    enum earshot_status status;
+
+    media->info.video_stream = media->info.audio_stream = -1;
+    /* The source stays that of the picture; the sound opens its own when it is first read. */
+    probe.source = &media->frames.reader.source;
+    status = source_open(probe.source, &media->place, error);
+    if (status == EARSHOT_OK)
+        status = examine(&probe, error);
+    if (!media->info.has_video)
+        source_close(probe.source);
+    avcodec_free_context(&probe.video);
+    avcodec_free_context(&probe.audio);
+    av_packet_free(&probe.packet);
+    av_frame_free(&probe.frame);
+    return status;
+}
+
+enum earshot_status media_open(const char *path, const struct media_options *options,
+                               struct media **media, struct earshot_error *error)
+{
+    struct media *m = calloc(1, sizeof *m);
+    enum earshot_status status;
+
+    *media = NULL;
+    if (!m)
+        return error_memory(error, sizeof *m);
+    libav_setup();
+    status = media_place_open(&m->place, path, options, error);
+    if (status == EARSHOT_OK)
+        status = open_media(m, error);
+    if (status != EARSHOT_OK) {
+        media_close(m);
+        return status;
+    }
+    *media = m;
+    return EARSHOT_OK;
+}
+
+void media_close(struct media *media)
+{
+    if (!media)
+        return;
+    frames_close(&media->frames);
+    sound_close(&media->sound);
+    media_place_close(&media->place);
+    free(media);
+}
+
+const struct media_info *media_get_info(const struct media *media)
+{
+    return &media->info;
+}
+
+/* ---- reading ---- */
+
+static enum earshot_status check_times(const double *times_s, int count, int width, int height,
+                                       struct earshot_error *error)
+{
+    if (count < 0 || width < 1 || height < 1 || width > MEDIA_SIDE_MAX || height > MEDIA_SIDE_MAX)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT, "%d frames of %dx%d cannot be read", count,
+                         width, height);
+    for (int i = 0; i < count; i++)
+        if (!isfinite(times_s[i]) || (i > 0 && times_s[i] < times_s[i - 1]))
+            return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                             "frame times must be finite and ascending (number %d is %g)", i,
+                             times_s[i]);
+    return EARSHOT_OK;
+}
+
+enum earshot_status media_read_frames(struct media *media, const double *times_s, int count,
+                                      int width, int height, uint8_t *rgb,
+                                      struct earshot_error *error)
+{
+    enum earshot_status status = check_times(times_s, count, width, height, error);
+    size_t size = (size_t)width * (size_t)height * 3;
+    struct frames *frames = &media->frames;
+    int64_t last = -1;
+
+    if (status != EARSHOT_OK)
+        return status;
+    if (!media->info.has_video)
+        return error_set(error, EARSHOT_ERROR_NO_STREAM, "%s: no picture%s%s", media->place.name,
+                         media->info.video_problem[0] ? ": " : "", media->info.video_problem);
+    for (int i = 0; i < count; i++, rgb += size) {
+        status = frames_select(frames, times_s[i], error);
+        if (status != EARSHOT_OK)
+            return status;
+        if (frames->serial == last) {
+            memcpy(rgb, rgb - size, size);
+            continue;
+        }
+        last = frames->serial;
+        status = picture_convert(frames->scaler, frames->current, frames->orientation, width,
+                                 height, rgb, error);
+        if (status != EARSHOT_OK) {
+            error_context(error, "%s: stream %d (video)", media->place.name,
+                          media->info.video_stream);
+            return status;
+        }
+    }
+    return EARSHOT_OK;
+}
+
+enum earshot_status media_read_audio(struct media *media, double start_s, float *samples,
+                                     int64_t capacity, int64_t *count, struct earshot_error *error)
+{
+    enum earshot_status status = EARSHOT_OK;
+    int64_t from, lead = 0;
+
+    *count = 0;
+    if (!isfinite(start_s) || capacity < 0)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT, "%lld samples from %g s cannot be read",
+                         (long long)capacity, start_s);
+    if (!media->info.has_audio)
+        return error_set(error, EARSHOT_ERROR_NO_STREAM, "%s: no sound%s%s", media->place.name,
+                         media->info.audio_problem[0] ? ": " : "", media->info.audio_problem);
+    from = llround(fmin(fmax(start_s, -1e9), 1e9) * MEDIA_SAMPLE_RATE_HZ);
+    if (from < 0) { /* silence before the file */
+        lead = -from < capacity ? -from : capacity;
+        memset(samples, 0, sizeof *samples * (size_t)lead);
+    }
+    if (lead < capacity)
+        status =
+            sound_read(&media->sound, from + lead, samples + lead, capacity - lead, count, error);
+    *count += lead;
+    return status;
+}
