@@ -198,12 +198,7 @@ static enum earshot_status write_weights(const struct captioner *c, const char *
             break;
         }
         backend->download(backend, host, param->value, size_bytes);
-        entry[i] = (struct tensor_entry){.name = param->name,
-                                         .dtype = TENSOR_F32,
-                                         .rank = param->rank,
-                                         .data = host,
-                                         .elements = param->elements};
-        memcpy(entry[i].dim, param->dim, sizeof entry[i].dim);
+        entry[i] = tensor_entry_make(param->name, TENSOR_F32, param->rank, param->dim, host);
     }
     if (status == EARSHOT_OK)
         status = safetensors_write(path, entry, count, NULL, 0, error);

@@ -38,13 +38,8 @@ static enum earshot_status entries_build(const struct params *params, struct ten
             struct tensor_entry *e = &entry[(*count)++];
             float *host = malloc(size_bytes);
 
-            *e = (struct tensor_entry){
-                .name = str_format("%s.%s", moment_name[which], param->name),
-                .dtype = TENSOR_F32,
-                .rank = param->rank,
-                .data = host,
-                .elements = param->elements};
-            memcpy(e->dim, param->dim, sizeof e->dim);
+            *e = tensor_entry_make(str_format("%s.%s", moment_name[which], param->name),
+                                   TENSOR_F32, param->rank, param->dim, host);
             if (!e->name || !host)
                 return error_memory(error, size_bytes);
             backend->download(backend, host, moment(param, which), size_bytes);

@@ -21,6 +21,20 @@ static const struct {
     [TENSOR_BOOL] = {"BOOL", 1},
 };
 
+struct tensor_entry tensor_entry_make(const char *name, enum tensor_dtype dtype, int rank,
+                                      const int64_t *dim, const void *data)
+{
+    struct tensor_entry entry = {
+        .name = name, .dtype = dtype, .rank = rank, .data = data, .elements = 1};
+
+    for (int i = rank - 1; i >= 0; i--) {
+        entry.dim[i] = dim[i];
+        entry.stride[i] = entry.elements;
+        entry.elements *= dim[i];
+    }
+    return entry;
+}
+
 size_t tensor_dtype_bytes(enum tensor_dtype dtype)
 {
     return dtype_table[dtype].bytes;

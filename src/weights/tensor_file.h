@@ -35,6 +35,10 @@ struct tensor_entry {
     int64_t elements;
 };
 
+/* An entry for contiguous data: elements and strides follow from the shape. */
+struct tensor_entry tensor_entry_make(const char *name, enum tensor_dtype dtype, int rank,
+                                      const int64_t *dim, const void *data);
+
 struct tensor_metadata {
     const char *key, *value;
 };

@@ -1,0 +1,349 @@
+/* test_train.c: training runs from real media files: resume, skipping, cancelling, broken clips. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "toyworld/toyworld.h"
+#include "train/checkpoint.h"
+#include "train/dataset.h"
+#include "train/schedule.h"
+#include "train/trainer.h"
+
+static struct earshot_error error;
+static char manifest[1024];
+
+/* A network of a few thousand weights. */
+static void tiny_model(struct model_config *model)
+{
+    assert_ok(model_config_preset("toy", model, &error));
+    model->width = 16;
+    model->video.frames = 4;
+    model->video.height = model->video.width = 32;
+    model->video.embed = 8;
+    model->video.depths = (struct option_list){2, {2, 1}};
+    model->video.heads = (struct option_list){2, {1, 2}};
+    model->video.drop_path = 0.2;
+    model->audio.hidden = 16;
+    model->audio.layers = 1;
+    model->audio.heads = 2;
+    model->fusion.heads = model->decoder.heads = 2;
+    model->decoder.layers = 1;
+}
+
+static void copy(char **to, const char *text)
+{
+    free(*to);
+    *to = str_format("%s", text);
+}
+
+static void tiny_options(struct train_options *train, const char *out)
+{
+    *train = train_options_default;
+    copy(&train->data, manifest);
+    copy(&train->out, out);
+    train->steps = 6;
+    train->batch_size = 4;
+    train->warmup = 2;
+    train->checkpoint_every = 100;
+    train->threads = 1;
+}
+
+struct watch {
+    int64_t stop_after;   /* steps seen before cancelling; 0: never */
+    int64_t seen, skipped, unreadable;
+    char note[256];
+};
+
+static void on_progress(void *context, const struct train_progress *p)
+{
+    struct watch *watch = context;
+
+    if (p->note) {
+        snprintf(watch->note, sizeof watch->note, "%s", p->note);
+        return;
+    }
+    watch->seen++;
+    watch->skipped = p->skipped;
+    watch->unreadable = p->unreadable;
+}
+
+static bool on_cancelled(void *context)
+{
+    const struct watch *watch = context;
+
+    return watch->stop_after && watch->seen >= watch->stop_after;
+}
+
+static enum earshot_status run(struct train_options *train, struct watch *watch)
+{
+    const struct train_callbacks callbacks = {on_progress, on_cancelled, watch};
+    struct model_config model;
+    enum earshot_status status;
+
+    tiny_model(&model);
+    status = train_run(train, &model, &callbacks, &error);
+    model_config_free(&model);
+    return status;
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    char *path[2] = {str_format("%s/%s", a, name), str_format("%s/%s", b, name)};
+    struct file_map map[2];
+
+    for (int i = 0; i < 2; i++)
+        assert_ok(file_map_open(path[i], &map[i], &error));
+    assert_int_equal(map[0].size_bytes, map[1].size_bytes);
+    assert_memory_equal(map[0].data, map[1].data, map[0].size_bytes);
+    for (int i = 0; i < 2; i++) {
+        file_map_close(&map[i]);
+        free(path[i]);
+    }
+}
+
+static int make_corpus(void **state)
+{
+    struct toyworld_options world = toyworld_options_default;
+
+    (void)state;
+    world.out = str_format("%s", test_directory("train-corpus"));
+    world.clips = 10;
+    world.seed = 5;
+    assert_ok(toyworld_generate(&world, NULL, NULL, &error));
+    snprintf(manifest, sizeof manifest, "%s/manifest.jsonl", world.out);
+    free(world.out);
+    return 0;
+}
+
+/* Stopped after 4 of 6 steps and resumed with other threads and a cold cache: the same bytes. */
+static void test_resume(void **state)
+{
+    struct train_options train = {0};
+    struct watch watch = {0};
+    char whole[1024], parts[1024], *log;
+    int lines = 0;
+
+    (void)state;
+    snprintf(whole, sizeof whole, "%s", test_directory("train-whole"));
+    tiny_options(&train, whole);
+    assert_ok(run(&train, &watch));
+    assert_int_equal(watch.seen, 6);
+    train_options_free(&train);
+
+    snprintf(parts, sizeof parts, "%s", test_directory("train-parts"));
+    tiny_options(&train, parts);
+    train.loader_threads = 3;
+    watch = (struct watch){.stop_after = 4};
+    assert_int_equal(run(&train, &watch), EARSHOT_ERROR_CANCELLED);
+    assert_non_null(strstr(error.message, "--resume"));
+    watch = (struct watch){0};
+    assert_int_equal(run(&train, &watch), EARSHOT_ERROR_ARGUMENT); /* without --resume: refused */
+    train.resume = true;
+    train.cache_mb = 0;
+    assert_ok(run(&train, &watch));
+    assert_int_equal(watch.seen, 2);
+    train_options_free(&train);
+
+    assert_same_file(whole, parts, "model/model.safetensors");
+    assert_same_file(whole, parts, "model/config.json");
+    assert_same_file(whole, parts, "model/vocab.txt");
+    assert_same_file(whole, parts, "checkpoints/step-00000006/trainer.safetensors");
+    assert_same_file(whole, parts, "checkpoints/step-00000006/trainer.json");
+    snprintf(parts + strlen(parts), sizeof parts - strlen(parts), "/log.jsonl");
+    assert_ok(file_read_text(parts, 1 << 20, &log, NULL, &error));
+    for (const char *p = log; (p = strchr(p, '\n')); p++)
+        lines++;
+    assert_int_equal(lines, 6);
+    free(log);
+}
+
+/* Recomputing activations changes memory, not the result. */
+static void test_recompute(void **state)
+{
+    char folder[2][1024];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct train_options train = {0};
+        struct watch watch = {0};
+
+        snprintf(folder[i], sizeof folder[i], "%s",
+                 test_directory(i ? "train-recompute" : "train-keep"));
+        tiny_options(&train, folder[i]);
+        train.steps = 3;
+        train.recompute = i;
+        assert_ok(run(&train, &watch));
+        train_options_free(&train);
+    }
+    assert_same_file(folder[0], folder[1], "model/model.safetensors");
+}
+
+/* A learning rate that throws the weights to infinity: later steps are skipped, counted and said,
+ * and the run ends by itself. */
+static void test_not_finite(void **state)
+{
+    struct train_options train = {0};
+    struct watch watch = {0};
+    char *log, *path;
+
+    (void)state;
+    tiny_options(&train, test_directory("train-not-finite"));
+    train.learning_rate = 100;
+    train.clip_norm = 0;
+    train.warmup = 0;
+    train.epsilon = 0;
+    train.weight_decay = 100;
+    train.steps = 30;
+    assert_ok(run(&train, &watch));
+    assert_int_equal(watch.seen < 30, 1);
+    path = str_format("%s/log.jsonl", train.out);
+    assert_ok(file_read_text(path, 1 << 20, &log, NULL, &error));
+    assert_non_null(strstr(log, "\"skipped\": true"));
+    free(log);
+    free(path);
+    train_options_free(&train);
+}
+
+static void ignore_line(void *context, enum log_level level, const char *line)
+{
+    int *warnings = context;
+
+    *warnings += level == LOG_WARNING && strstr(line, "left out") != NULL;
+}
+
+/* Clips that cannot be read are counted, said once each, and training goes on. */
+static void test_unreadable_clips(void **state)
+{
+    struct train_options train = {0};
+    struct watch watch = {0};
+    char *text, *path, *vocabulary;
+    int warnings = 0;
+
+    (void)state;
+    tiny_options(&train, test_directory("train-unreadable"));
+    path = str_format("%s/some.jsonl", train.out);
+    vocabulary = str_format("%.*s/vocab.txt", (int)(strrchr(manifest, '/') - manifest), manifest);
+    text = str_format(
+        "{\"id\": \"a\", \"video\": \"missing.mp4\", \"caption\": \"a red ball falls\"}\n"
+        "{\"id\": \"b\", \"video\": \"some.jsonl\", \"caption\": \"a red ball falls\"}\n"
+        "{\"id\": \"c\", \"video\": \"%.*s/media/000000.mp4\", \"caption\": \"a red ball falls\"}\n",
+        (int)(strrchr(manifest, '/') - manifest), manifest);
+    assert_ok(file_write_atomic(path, text, strlen(text), &error));
+    copy(&train.data, path);
+    train.vocabulary = vocabulary;
+    train.batch_size = 3;
+    train.steps = 4;
+    log_set_sink(ignore_line, &warnings);
+    assert_ok(run(&train, &watch));
+    log_set_sink(NULL, NULL);
+    assert_int_equal(watch.unreadable, 8); /* two of every batch of three */
+    assert_int_equal(warnings, 2);
+    assert_int_equal(watch.skipped, 0);
+    free(text);
+    free(path);
+    train_options_free(&train);
+}
+
+static void test_validation(void **state)
+{
+    struct train_options train = {0};
+    struct watch watch = {0};
+
+    (void)state;
+    tiny_options(&train, test_directory("train-validation"));
+    copy(&train.validation, manifest);
+    train.steps = 2;
+    assert_ok(run(&train, &watch));
+    assert_non_null(strstr(watch.note, "validation loss "));
+    assert_true(isfinite(atof(strstr(watch.note, "loss ") + 5)));
+    train_options_free(&train);
+}
+
+static void test_newest_checkpoints_stay(void **state)
+{
+    struct train_options train = {0};
+    struct watch watch = {0};
+    char *newest, *old;
+
+    (void)state;
+    tiny_options(&train, test_directory("train-keep-two"));
+    train.checkpoint_every = 1;
+    train.keep = 2;
+    train.steps = 4;
+    assert_ok(run(&train, &watch));
+    newest = checkpoint_newest(train.out);
+    assert_true(str_ends_with(newest, "/step-00000004"));
+    old = str_format("%s/checkpoints/step-00000003", train.out);
+    assert_true(file_exists(old));
+    free(old);
+    old = str_format("%s/checkpoints/step-00000002", train.out);
+    assert_false(file_exists(old));
+    free(old);
+    free(newest);
+    train_options_free(&train);
+}
+
+static void test_bad_manifests(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } bad[] = {
+        {"", "no clips"},
+        {"[]\n", "line 1: expected a JSON object"},
+        {"{\"id\": \"a\", \"video\": \"x.mp4\"}\nnot json\n", "line 2"},
+        {"{\"video\": \"x.mp4\"}\n", "\"id\""},
+        {"{\"id\": \"a\"}\n", "\"video\""},
+        {"{\"id\": \"a\", \"video\": \"x\", \"start\": 3, \"end\": 2}\n", "the end after the start"},
+        {"{\"id\": \"a\", \"video\": \"x\", \"start\": \"3\"}\n", "seconds"},
+        {"{\"id\": \"a\", \"video\": \"x\", \"captions\": [1]}\n", "captions"},
+        {"{\"id\": \"a\", \"video\": \"x\"}\n{\"id\": \"a\", \"video\": \"y\"}\n", "there twice"},
+    };
+    char path[1100];
+    struct dataset *data;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/m.jsonl", test_directory("manifests"));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_ok(file_write_atomic(path, bad[i].text, strlen(bad[i].text), &error));
+        assert_int_equal(dataset_open(path, &data, &error), EARSHOT_ERROR_FORMAT);
+        assert_non_null(strstr(error.message, bad[i].message));
+        assert_null(data);
+    }
+}
+
+static void test_schedule(void **state)
+{
+    struct schedule s = {SCHEDULE_COSINE, 2.0, 10, 110, 0.1};
+
+    (void)state;
+    assert_float_equal(schedule_rate(&s, 1), 0.2, 1e-12);
+    assert_float_equal(schedule_rate(&s, 10), 2.0, 1e-12);
+    assert_float_equal(schedule_rate(&s, 60), 2.0 * (0.1 + 0.9 * 0.5), 1e-12);
+    assert_float_equal(schedule_rate(&s, 110), 0.2, 1e-12);
+    s.kind = SCHEDULE_LINEAR;
+    assert_float_equal(schedule_rate(&s, 35), 2.0 * (0.1 + 0.9 * 0.75), 1e-12);
+    s.kind = SCHEDULE_CONSTANT;
+    assert_float_equal(schedule_rate(&s, 110), 2.0, 1e-12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_unreadable_clips),
+        cmocka_unit_test(test_validation),
+        cmocka_unit_test(test_newest_checkpoints_stay),
+        cmocka_unit_test(test_bad_manifests),
+        cmocka_unit_test(test_schedule),
+    };
+
+    return cmocka_run_group_tests_name("train", tests, make_corpus, NULL);
+}
