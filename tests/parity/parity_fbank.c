@@ -28,10 +28,11 @@
 #define EXACT_TOLERANCE 1e-6
 /* Mel weights and the window are float32 in the original, rounded at every step. */
 #define TABLE_TOLERANCE 1e-4
-/* From the wav through another resampler: bins below the resampler's transition band. */
+/* From the wav through another resampler: bins below the resampler's transition band, which is
+ * taken to begin at this share of the lower Nyquist frequency (bins 0-119 from 16 kHz up). */
 #define RESAMPLED_MEAN_TOLERANCE 0.05
 #define RESAMPLED_P99_TOLERANCE 0.5
-#define RESAMPLED_BINS 120 / 128
+#define RESAMPLED_BAND 0.845
 
 struct fixture {
     struct parity *parity;
@@ -42,8 +43,9 @@ struct fixture {
 };
 
 struct sound {
-    float *sample;
+    float *sample; /* at 16 kHz */
     int64_t count;
+    int rate_hz; /* before it was resampled */
 };
 
 static bool is_silent(const struct sound *sound)
@@ -63,11 +65,25 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The number of filters that lie below the transition band of a resampler. */
+static int64_t bins_below_band(const struct fixture *fixture, int rate_hz)
+{
+    int lower_hz = rate_hz < MEDIA_SAMPLE_RATE_HZ ? rate_hz : MEDIA_SAMPLE_RATE_HZ;
+    int first = (int)(RESAMPLED_BAND * lower_hz / 2 / (MEDIA_SAMPLE_RATE_HZ / 512.0)) + 1;
+    const float *row = fbank_mel_banks(fixture->fbank);
+
+    for (int m = 0; m < fixture->options.mel_bins; m++, row += 256)
+        for (int k = first; k < 256; k++)
+            if (row[k] > 0)
+                return m;
+    return fixture->options.mel_bins;
+}
+
 /* The same frames through another resampler: mean and 99th percentile over the lower bins. */
 static void compare_resampled(const struct fixture *fixture, const struct tensor_entry *expected,
-                              const float *got, int64_t frames, double unit)
+                              const float *got, int64_t frames, int rate_hz, double unit)
 {
-    int64_t bins = expected->dim[1], used = bins * RESAMPLED_BINS, count = 0;
+    int64_t bins = expected->dim[1], used = bins_below_band(fixture, rate_hz), count = 0;
     int64_t rows = frames < expected->dim[0] ? frames : expected->dim[0];
     double *distance, mean = 0;
     float *values;
@@ -135,7 +151,7 @@ static bool is_matrix(const struct fixture *fixture, const struct tensor_entry *
 
 /* One tensor, `fbank...` or `normalised.tN`, of one sound. */
 static void try_tensor(const struct fixture *fixture, const struct tensor_entry *entry,
-                       const struct sound *sound, bool is_same_sound)
+                       const struct sound *sound)
 {
     int64_t frames = fbank_frames(sound->count), bins = fixture->options.mel_bins;
     bool is_normalised = str_starts_with(entry->name, "normalised.");
@@ -160,10 +176,10 @@ static void try_tensor(const struct fixture *fixture, const struct tensor_entry 
         frames = entry->dim[0];
         free(energies);
     }
-    if (is_same_sound)
+    if (sound->rate_hz == MEDIA_SAMPLE_RATE_HZ)
         compare_exact(fixture, fixture->name, entry, result, frames, is_exact, unit);
     else
-        compare_resampled(fixture, entry, result, frames, unit);
+        compare_resampled(fixture, entry, result, frames, sound->rate_hz, unit);
     free(result);
 }
 
@@ -179,6 +195,8 @@ static bool read_media(const struct fixture *fixture, const char *path, struct s
     enum earshot_status status = media_open(path, NULL, &media, &error);
 
     *sound = (struct sound){0};
+    if (status == EARSHOT_OK)
+        sound->rate_hz = media_get_info(media)->audio_rate_hz;
     while (status == EARSHOT_OK && got == ROOM) {
         float *grown = realloc(sound->sample, (size_t)(sound->count + ROOM) * sizeof *grown);
 
@@ -196,6 +214,7 @@ static bool read_media(const struct fixture *fixture, const char *path, struct s
         return true;
     parity_fail(fixture->parity, "%s: %s", fixture->name, error.message);
     free(sound->sample);
+    sound->sample = NULL;
     return false;
 }
 
@@ -260,52 +279,63 @@ static void try_table(const struct fixture *fixture, const struct tensor_entry *
                   is_bank ? TABLE_TOLERANCE : EXACT_TOLERANCE);
 }
 
-static void try_all(const struct fixture *fixture, const struct wav *wav)
+static void try_first_channel(const struct fixture *fixture, const struct tensor_entry *entry,
+                              const struct wav *wav)
 {
-    const struct tensor_entry *given = tensor_file_find(fixture->file, "resampled_16k_mono");
-    bool is_16k = wav && wav->rate_hz == MEDIA_SAMPLE_RATE_HZ, has_heard = false;
-    struct sound heard = {0}, first = {0}, exact = {0};
-    char *path;
+    struct sound sound;
 
-    if (given) {
-        exact.sample = parity_values(fixture->parity, fixture->name, given);
-        exact.count = exact.sample ? given->elements : 0;
+    if (!wav) {
+        parity_skip(fixture->parity, "%s: %s: no PCM16 wav beside it", fixture->name, entry->name);
+    } else if (read_first_channel(fixture, wav, &sound)) {
+        try_tensor(fixture, entry, &sound);
+        free(sound.sample);
     }
-    if (wav) {
-        size_t size = strlen(fixture->name) + 5;
-        char *name = parity_alloc(size);
+}
 
-        snprintf(name, size, "%s.wav", fixture->name);
-        path = parity_path(fixture->parity, name);
-        has_heard = read_media(fixture, path, &heard);
-        free(path);
-        free(name);
-    }
-    if (has_heard && is_16k && wav->channels == 1)
-        check_samples(fixture, wav, &heard);
+/* heard: the wav as the product hears it; exact: its form at 16 kHz that the fixture gives; either
+ * may be empty (NULL samples).  wav: its bytes, or NULL. */
+static void try_all(const struct fixture *fixture, const struct sound *heard,
+                    const struct sound *exact, const struct wav *wav)
+{
     for (int64_t i = 0; i < tensor_file_count(fixture->file); i++) {
         const struct tensor_entry *entry = tensor_file_at(fixture->file, i);
 
         if (is_table(entry->name)) {
             try_table(fixture, entry);
+        } else if (strcmp(entry->name, "fbank_channel0") == 0) {
+            try_first_channel(fixture, entry, wav);
         } else if (strcmp(entry->name, "fbank") == 0 ||
                    str_starts_with(entry->name, "normalised.")) {
-            if (exact.sample)
-                try_tensor(fixture, entry, &exact, true);
-            if (has_heard)
-                try_tensor(fixture, entry, &heard, is_16k);
-            else if (!exact.sample)
-                parity_skip(fixture->parity, "%s.safetensors: %s: no sound that can be read",
-                            fixture->name, entry->name);
-        } else if (strcmp(entry->name, "fbank_channel0") == 0 && wav) {
-            if (read_first_channel(fixture, wav, &first))
-                try_tensor(fixture, entry, &first, is_16k);
-            free(first.sample);
-        } else if (entry != given) {
-            parity_skip(fixture->parity, "%s.safetensors: %s: not a tensor that this program knows",
+            if (exact->sample)
+                try_tensor(fixture, entry, exact);
+            if (heard->sample)
+                try_tensor(fixture, entry, heard);
+            if (!exact->sample && !heard->sample)
+                parity_skip(fixture->parity, "%s: %s: no sound to compute it from", fixture->name,
+                            entry->name);
+        } else if (strcmp(entry->name, "resampled_16k_mono") != 0) {
+            parity_skip(fixture->parity, "%s: %s: not a tensor that this program knows",
                         fixture->name, entry->name);
         }
     }
+}
+
+static void try_sounds(const struct fixture *fixture, const char *wav_path)
+{
+    const struct tensor_entry *given = tensor_file_find(fixture->file, "resampled_16k_mono");
+    struct sound heard = {0}, exact = {.rate_hz = MEDIA_SAMPLE_RATE_HZ};
+    struct wav wav = {0};
+    bool is_plain = wav_path && wav_read(wav_path, &wav, NULL) == EARSHOT_OK;
+
+    if (given) {
+        exact.sample = parity_values(fixture->parity, fixture->name, given);
+        exact.count = exact.sample ? given->elements : 0;
+    }
+    if (wav_path && read_media(fixture, wav_path, &heard) && is_plain &&
+        wav.rate_hz == MEDIA_SAMPLE_RATE_HZ && wav.channels == 1)
+        check_samples(fixture, &wav, &heard);
+    try_all(fixture, &heard, &exact, is_plain ? &wav : NULL);
+    wav_free(&wav);
     free(exact.sample);
     free(heard.sample);
 }
@@ -336,38 +366,29 @@ static void run_fixture(struct parity *parity, const char *file_name)
 {
     size_t stem = strlen(file_name) - strlen(".safetensors");
     struct fixture fixture = {.parity = parity};
-    char *path = parity_path(parity, file_name), *name = parity_alloc(stem + 1), *wav_path;
-    struct earshot_error error;
-    struct wav wav = {0};
+    char *name = str_format("%.*s", (int)stem, file_name);
+    char *path = parity_path(parity, file_name);
+    char *wav_path = str_format("%s/%s.wav", parity->folder, name ? name : "");
     bool has_wav = parity_use_suffixed(parity, file_name, stem, ".wav");
+    struct earshot_error error;
 
-    memcpy(name, file_name, stem);
-    name[stem] = '\0';
     fixture.name = name;
-    if (safetensors_open(path, &fixture.file, &error) != EARSHOT_OK) {
+    if (!name || !wav_path) {
+        parity_fail(parity, "%s: out of memory", file_name);
+    } else if (safetensors_open(path, &fixture.file, &error) != EARSHOT_OK) {
         parity_fail(parity, "%s", error.message);
-        goto done;
+    } else {
+        read_options(&fixture);
+        if (fbank_new(&fixture.options, &fixture.fbank, &error) == EARSHOT_OK)
+            try_sounds(&fixture, has_wav ? wav_path : NULL);
+        else
+            parity_fail(parity, "%s: %s", file_name, error.message);
+        fbank_free(fixture.fbank);
+        tensor_file_close(fixture.file);
     }
-    read_options(&fixture);
-    if (fbank_new(&fixture.options, &fixture.fbank, &error) != EARSHOT_OK) {
-        parity_fail(parity, "%s: %s", file_name, error.message);
-        goto done;
-    }
-    if (has_wav) {
-        wav_path = parity_alloc(strlen(path) + 5);
-        sprintf(wav_path, "%.*s.wav", (int)(strlen(path) - strlen(".safetensors")), path);
-        has_wav = wav_read(wav_path, &wav, &error) == EARSHOT_OK;
-        if (!has_wav)
-            parity_fail(parity, "%s", error.message);
-        free(wav_path);
-    }
-    try_all(&fixture, has_wav ? &wav : NULL);
-done:
-    wav_free(&wav);
-    fbank_free(fixture.fbank);
-    tensor_file_close(fixture.file);
     free(name);
     free(path);
+    free(wav_path);
 }
 
 static void run(struct parity *parity)
