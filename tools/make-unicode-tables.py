@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """make-unicode-tables.py > src/text/unicode_data.c
+make-unicode-tables.py --check    prints the figure that tests/unit/test_wordpiece.c holds
 
 The Unicode facts that the tokenizer needs, as C tables.  The tokenizer must agree with one that runs
 on Python 3.11, so the tables come from that Python's own data: Unicode 14.0.0 (any other version is
@@ -81,6 +82,20 @@ def emit_two_stage(name, values, ctype):
     emit("uint8_t", f"unicode_{name}_stage1", stage1)
     emit(ctype, f"unicode_{name}_stage2", stage2)
 
+
+def checksum():
+    """FNV-1a of what tests/unit/test_wordpiece.c asks of the tables, straight from Python."""
+    value = 0xcbf29ce484222325
+    for code in range(LIMIT):
+        text = chr(code) if 0xD800 <= code <= 0xDFFF else unicodedata.normalize("NFD", chr(code).lower())
+        for item in (properties(code), unicodedata.combining(chr(code)), *map(ord, text)):
+            value = (value ^ item) * 0x100000001b3 % 2**64
+    return value
+
+
+if sys.argv[1:] == ["--check"]:
+    print(f"{checksum():#x}")
+    sys.exit()
 
 pool, index = [], []
 for code in range(LIMIT):
