@@ -55,6 +55,17 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+void file_map_release(const struct file_map *map, const void *data, size_t size_bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t begin = (size_t)((const unsigned char *)data - map->data), end = begin + size_bytes;
+
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
+    if (begin < end) /* a hint: failure only costs memory */
+        madvise((void *)(uintptr_t)(map->data + begin), end - begin, MADV_DONTNEED);
+}
+
 enum earshot_status file_read_text(const char *path, size_t limit_bytes, char **text,
                                    size_t *size_bytes, struct earshot_error *error)
 {

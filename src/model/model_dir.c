@@ -13,7 +13,8 @@
 #define FORMAT_NAME "earshot-model"
 #define FORMAT_VERSION 1
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 
 static enum earshot_status parse_config(const char *path, const char *text,
                                         struct model_config *config, struct earshot_error *error)
@@ -36,8 +37,8 @@ static enum earshot_status parse_config(const char *path, const char *text,
     else
         status = model_config_preset("toy", config, error);
     if (status == EARSHOT_OK) {
-        status = options_read_json(model_config_table, config, json_object_get(root, "model"),
-                                   error);
+        status =
+            options_read_json(model_config_table, config, json_object_get(root, "model"), error);
         if (status != EARSHOT_OK) {
             model_config_free(config);
             status = error_context(error, "%s", path);
@@ -94,6 +95,7 @@ static enum earshot_status load_param(struct params *params, struct param *param
     status = tensor_entry_to_f32(entry, host, error);
     if (status == EARSHOT_OK)
         backend->upload(backend, param->value, host, size_bytes);
+    tensor_file_release(file, entry);
     free(host);
     return status;
 }
@@ -159,7 +161,8 @@ enum earshot_status captioner_open(const char *directory, struct backend *backen
     return status;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 
 static enum earshot_status write_config(const struct model_config *config, const char *path,
                                         struct earshot_error *error)
@@ -170,8 +173,8 @@ static enum earshot_status write_config(const struct model_config *config, const
                          : NULL;
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     char *line = text ? str_format("%s\n", text) : NULL;
-    enum earshot_status status = line ? file_write_atomic(path, line, strlen(line), error)
-                                      : error_memory(error, 4096);
+    enum earshot_status status =
+        line ? file_write_atomic(path, line, strlen(line), error) : error_memory(error, 4096);
 
     free(line);
     free(text);
@@ -179,31 +182,36 @@ static enum earshot_status write_config(const struct model_config *config, const
     return status;
 }
 
+static enum earshot_status supply_value(void *context, int64_t index, void *buffer,
+                                        struct earshot_error *error)
+{
+    const struct params *params = context;
+    const struct param *param = params_at(params, (int)index);
+    struct backend *backend = params_backend(params);
+
+    (void)error;
+    backend->download(backend, buffer, param->value, (size_t)param->elements * sizeof(float));
+    return EARSHOT_OK;
+}
+
 static enum earshot_status write_weights(const struct captioner *c, const char *path,
                                          struct earshot_error *error)
 {
-    struct params *params = c->params;
-    struct backend *backend = params_backend(params);
-    int count = params_count(params);
+    int count = params_count(c->params);
     struct tensor_entry *entry = calloc((size_t)count, sizeof *entry);
-    enum earshot_status status = entry ? EARSHOT_OK : error_memory(error, (size_t)count);
+    enum earshot_status status;
 
-    for (int i = 0; i < count && status == EARSHOT_OK; i++) {
-        const struct param *param = params_at(params, i);
-        size_t size_bytes = (size_t)param->elements * sizeof(float);
-        float *host = malloc(size_bytes);
+    if (!entry)
+        return error_memory(error, (size_t)count * sizeof *entry);
+    for (int i = 0; i < count; i++) {
+        const struct param *param = params_at(c->params, i);
 
-        if (!host) {
-            status = error_memory(error, size_bytes);
-            break;
-        }
-        backend->download(backend, host, param->value, size_bytes);
-        entry[i] = tensor_entry_make(param->name, TENSOR_F32, param->rank, param->dim, host);
+        entry[i] =
+            (struct tensor_entry){.name = param->name, .dtype = TENSOR_F32, .rank = param->rank};
+        memcpy(entry[i].dim, param->dim, sizeof entry[i].dim);
     }
-    if (status == EARSHOT_OK)
-        status = safetensors_write(path, entry, count, NULL, 0, error);
-    for (int i = 0; entry && i < count; i++)
-        free((void *)(uintptr_t)entry[i].data);
+    status =
+        safetensors_write_supplied(path, entry, count, NULL, 0, supply_value, c->params, error);
     free(entry);
     return status;
 }

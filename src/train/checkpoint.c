@@ -14,7 +14,8 @@
 
 #define STATE_LIMIT_BYTES ((size_t)1 << 16)
 
-/* ---- moments ---------------------------------------------------------------------------------- */
+/* ---- moments ----------------------------------------------------------------------------------
+ */
 
 static const char *const moment_name[2] = {"moment1", "moment2"};
 
@@ -23,56 +24,74 @@ static float *moment(const struct param *param, int which)
     return which == 0 ? param->moment1 : param->moment2;
 }
 
-/* Names and host copies of every moment; freed by entries_free, also when half made. */
-static enum earshot_status entries_build(const struct params *params, struct tensor_entry *entry,
-                                         int64_t *count, struct earshot_error *error)
-{
-    struct backend *backend = params_backend(params);
+/* The moments in the order they are written. */
+struct moment_list {
+    struct backend *backend;
+    const float **value; /* on the backend */
+    struct tensor_entry *entry;
+    int64_t count;
+};
 
-    *count = 0;
+static enum earshot_status moments_list(const struct params *params, struct moment_list *list,
+                                        struct earshot_error *error)
+{
+    size_t room = (size_t)params_count(params) * 2 + 1;
+
+    *list = (struct moment_list){.backend = params_backend(params),
+                                 .value = calloc(room, sizeof *list->value),
+                                 .entry = calloc(room, sizeof *list->entry)};
+    if (!list->value || !list->entry)
+        return error_memory(error, room * sizeof *list->entry);
     for (int i = 0; i < params_count(params); i++) {
         const struct param *param = params_at(params, i);
-        size_t size_bytes = (size_t)param->elements * sizeof(float);
 
         for (int which = 0; which < 2 && param->moment1; which++) {
-            struct tensor_entry *e = &entry[(*count)++];
-            float *host = malloc(size_bytes);
+            struct tensor_entry *e = &list->entry[list->count];
 
-            *e = tensor_entry_make(str_format("%s.%s", moment_name[which], param->name),
-                                   TENSOR_F32, param->rank, param->dim, host);
-            if (!e->name || !host)
-                return error_memory(error, size_bytes);
-            backend->download(backend, host, moment(param, which), size_bytes);
+            *e = (struct tensor_entry){.name = str_format("%s.%s", moment_name[which], param->name),
+                                       .dtype = TENSOR_F32,
+                                       .rank = param->rank};
+            memcpy(e->dim, param->dim, sizeof e->dim);
+            if (!e->name)
+                return error_memory(error, strlen(param->name));
+            tensor_entry_set_contiguous(e);
+            list->value[list->count++] = moment(param, which);
         }
     }
     return EARSHOT_OK;
 }
 
-static void entries_free(struct tensor_entry *entry, int64_t count)
+static void moments_free(struct moment_list *list)
 {
-    for (int64_t i = 0; i < count; i++) {
-        free((void *)(uintptr_t)entry[i].name);
-        free((void *)(uintptr_t)entry[i].data);
-    }
-    free(entry);
+    for (int64_t i = 0; i < list->count; i++)
+        free((void *)(uintptr_t)list->entry[i].name);
+    free(list->entry);
+    free(list->value);
+}
+
+static enum earshot_status supply_moment(void *context, int64_t index, void *buffer,
+                                         struct earshot_error *error)
+{
+    struct moment_list *list = context;
+
+    (void)error;
+    list->backend->download(list->backend, buffer, list->value[index],
+                            (size_t)list->entry[index].elements * sizeof(float));
+    return EARSHOT_OK;
 }
 
 static enum earshot_status save_moments(const struct params *params, const char *directory,
                                         struct earshot_error *error)
 {
     char *path = str_format("%s/trainer.safetensors", directory);
-    struct tensor_entry *entry = calloc((size_t)params_count(params) * 2 + 1, sizeof *entry);
-    enum earshot_status status = EARSHOT_OK;
-    int64_t count = 0;
+    struct moment_list list = {0};
+    enum earshot_status status =
+        path ? moments_list(params, &list, error) : error_memory(error, strlen(directory));
 
-    if (!path || !entry)
-        status = error_memory(error, strlen(directory));
     if (status == EARSHOT_OK)
-        status = entries_build(params, entry, &count, error);
-    if (status == EARSHOT_OK)
-        status = safetensors_write(path, entry, count, NULL, 0, error);
-    if (entry)
-        entries_free(entry, count);
+        status = safetensors_write_supplied(path, list.entry, list.count, NULL, 0, supply_moment,
+                                            &list, error);
+    moments_free(&list);
     free(path);
     return status;
 }
@@ -112,19 +131,20 @@ static enum earshot_status load_moments(struct params *params, const char *path,
     return status;
 }
 
-/* ---- state ------------------------------------------------------------------------------------ */
+/* ---- state ------------------------------------------------------------------------------------
+ */
 
 static enum earshot_status save_state(const struct train_state *state, const char *directory,
                                       struct earshot_error *error)
 {
     char *path = str_format("%s/trainer.json", directory);
-    char *text = str_format("{\n  \"step\": %lld,\n  \"updates\": %lld,\n  \"skipped\": %lld,\n"
-                            "  \"unreadable\": %lld,\n  \"data_hash\": \"%016llx\",\n"
-                            "  \"seed\": %lld,\n  \"batch_size\": %lld\n}\n",
-                            (long long)state->step, (long long)state->updates,
-                            (long long)state->skipped, (long long)state->unreadable,
-                            (unsigned long long)state->data_hash, (long long)state->seed,
-                            (long long)state->batch_size);
+    char *text =
+        str_format("{\n  \"step\": %lld,\n  \"updates\": %lld,\n  \"skipped\": %lld,\n"
+                   "  \"unreadable\": %lld,\n  \"data_hash\": \"%016llx\",\n"
+                   "  \"seed\": %lld,\n  \"batch_size\": %lld\n}\n",
+                   (long long)state->step, (long long)state->updates, (long long)state->skipped,
+                   (long long)state->unreadable, (unsigned long long)state->data_hash,
+                   (long long)state->seed, (long long)state->batch_size);
     enum earshot_status status = path && text ? file_write_atomic(path, text, strlen(text), error)
                                               : error_memory(error, strlen(directory));
 
@@ -178,7 +198,8 @@ enum earshot_status checkpoint_load(const char *directory, struct captioner *cap
     return status;
 }
 
-/* ---- the folder of checkpoints ---------------------------------------------------------------- */
+/* ---- the folder of checkpoints ----------------------------------------------------------------
+ */
 
 /* Step numbers of the whole checkpoints of a run, ascending; -1 when the folder cannot be read. */
 static int list_steps(const char *folder, int64_t *step, int limit)
@@ -264,8 +285,8 @@ enum earshot_status checkpoint_save(const char *run, const struct captioner *cap
     if (status == EARSHOT_OK) {
         remove_checkpoint(whole); /* the same step, saved before an interruption */
         if (rename(partial, whole) != 0)
-            status = error_set_errno(error, EARSHOT_ERROR_IO, "%s: cannot rename to %s", partial,
-                                     whole);
+            status =
+                error_set_errno(error, EARSHOT_ERROR_IO, "%s: cannot rename to %s", partial, whole);
     }
     if (status == EARSHOT_OK)
         prune(folder, keep);

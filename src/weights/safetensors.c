@@ -180,9 +180,17 @@ static enum earshot_status read_tensor(struct tensor_file *file, const char *nam
     return tensor_table_add(file, name, &layout, data + begin, error);
 }
 
-static size_t entry_bytes(const struct tensor_entry *entry)
+/* Of a shape that has been checked. */
+static size_t shape_bytes(const struct tensor_entry *entry)
 {
-    return (size_t)entry->elements * tensor_dtype_bytes(entry->dtype);
+    size_t bytes = tensor_dtype_bytes(entry->dtype);
+    bool empty = false;
+
+    for (int i = 0; i < entry->rank; i++)
+        empty |= entry->dim[i] == 0;
+    for (int i = 0; i < entry->rank && !empty; i++)
+        bytes *= (size_t)entry->dim[i];
+    return empty ? 0 : bytes;
 }
 
 static int compare_data(const void *a, const void *b)
@@ -219,7 +227,7 @@ static enum earshot_status check_cover(struct tensor_file *file, const unsigned 
             status = error_set(error, EARSHOT_ERROR_FORMAT,
                                "%zu bytes of data before tensor \"%.200s\" belong to no tensor",
                                (size_t)(begin - end), sorted[i]->name);
-        end = begin + entry_bytes(sorted[i]);
+        end = begin + shape_bytes(sorted[i]);
     }
     free(sorted);
     if (status == EARSHOT_OK && end != data + data_bytes)
@@ -430,8 +438,8 @@ static enum earshot_status build_header(struct str *header, const struct tensor_
         for (int d = 0; d < entry[i].rank; d++)
             str_append_format(header, "%s%lld", d ? "," : "", (long long)entry[i].dim[d]);
         str_append_format(header, "],\"data_offsets\":[%zu,%zu]}%s", offset,
-                          offset + entry_bytes(&entry[i]), i < count - 1 ? "," : "");
-        offset += entry_bytes(&entry[i]);
+                          offset + shape_bytes(&entry[i]), i < count - 1 ? "," : "");
+        offset += shape_bytes(&entry[i]);
     }
     str_append_text(header, "}");
     while (header->length % 8 != 0 && !header->failed)
@@ -454,47 +462,89 @@ static void write_entry(FILE *stream, const struct tensor_entry *entry)
     }
 }
 
+/* Strides that were never set: every element would be the first. */
+static bool strides_are_unset(const struct tensor_entry *entry)
+{
+    for (int i = 0; i < entry->rank; i++)
+        if (entry->stride[i] != 0)
+            return false;
+    return entry->elements > 1;
+}
+
+static enum earshot_status check_entry(struct tensor_file *table, const struct tensor_entry *entry,
+                                       bool with_data, struct earshot_error *error)
+{
+    struct tensor_layout layout = {.dtype = entry->dtype, .rank = entry->rank};
+    int64_t elements;
+
+    if (layout.rank < 0 || layout.rank > TENSOR_RANK_MAX ||
+        strcmp(entry->name, "__metadata__") == 0)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "tensor \"%.200s\" cannot be written: rank %d, or a reserved name",
+                         entry->name, layout.rank);
+    memcpy(layout.dim, entry->dim, sizeof layout.dim);
+    if (tensor_layout_elements(&layout, &elements, error) != EARSHOT_OK)
+        return EARSHOT_ERROR_ARGUMENT;
+    if (with_data && (elements != entry->elements || strides_are_unset(entry)))
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "tensor \"%.200s\": its elements or strides do not match its shape",
+                         entry->name);
+    return tensor_table_add(table, entry->name, &layout, NULL, error);
+}
+
 /* What the reader would refuse must not be written. */
 static enum earshot_status check_entries(const struct tensor_entry *entry, int64_t count,
-                                         struct earshot_error *error)
+                                         bool with_data, struct earshot_error *error)
 {
     struct tensor_file *table;
     enum earshot_status status = tensor_table_new(&table, error);
 
-    for (int64_t i = 0; status == EARSHOT_OK && i < count; i++) {
-        struct tensor_layout layout = {.dtype = entry[i].dtype, .rank = entry[i].rank};
-        int64_t elements;
-
-        if (layout.rank < 0 || layout.rank > TENSOR_RANK_MAX ||
-            strcmp(entry[i].name, "__metadata__") == 0) {
-            status = error_set(error, EARSHOT_ERROR_ARGUMENT,
-                               "tensor \"%.200s\" cannot be written: rank %d, or a reserved name",
-                               entry[i].name, layout.rank);
-            break;
-        }
-        memcpy(layout.dim, entry[i].dim, sizeof layout.dim);
-        status = tensor_layout_elements(&layout, &elements, error);
-        if (status == EARSHOT_OK && elements != entry[i].elements)
-            status = error_set(error, EARSHOT_ERROR_ARGUMENT,
-                               "tensor \"%.200s\": %lld elements do not match its shape",
-                               entry[i].name, (long long)entry[i].elements);
-        if (status == EARSHOT_OK)
-            status = tensor_table_add(table, entry[i].name, &layout, NULL, error);
-    }
+    for (int64_t i = 0; status == EARSHOT_OK && i < count; i++)
+        status = check_entry(table, &entry[i], with_data, error);
     if (status == EARSHOT_OK)
         status = tensor_table_finish(table, error);
     tensor_file_close(table);
     return status;
 }
 
-enum earshot_status safetensors_write(const char *path, const struct tensor_entry *entry,
-                                      int64_t count, const struct tensor_metadata *metadata,
-                                      int64_t metadata_count, struct earshot_error *error)
+/* The tensors, from their data or from supply. */
+static enum earshot_status write_data(FILE *stream, const struct tensor_entry *entry, int64_t count,
+                                      safetensors_supply supply, void *context,
+                                      struct earshot_error *error)
+{
+    enum earshot_status status = EARSHOT_OK;
+    size_t largest = 1;
+    void *buffer;
+
+    if (!supply) {
+        for (int64_t i = 0; i < count; i++)
+            write_entry(stream, &entry[i]);
+        return EARSHOT_OK;
+    }
+    for (int64_t i = 0; i < count; i++)
+        largest = shape_bytes(&entry[i]) > largest ? shape_bytes(&entry[i]) : largest;
+    buffer = malloc(largest);
+    if (!buffer)
+        return error_memory(error, largest);
+    for (int64_t i = 0; status == EARSHOT_OK && i < count; i++) {
+        status = supply(context, i, buffer, error);
+        if (status == EARSHOT_OK)
+            fwrite(buffer, 1, shape_bytes(&entry[i]), stream);
+    }
+    free(buffer);
+    return status;
+}
+
+enum earshot_status safetensors_write_supplied(const char *path, const struct tensor_entry *entry,
+                                               int64_t count,
+                                               const struct tensor_metadata *metadata,
+                                               int64_t metadata_count, safetensors_supply supply,
+                                               void *context, struct earshot_error *error)
 {
     struct file_writer writer;
     struct str header = {0};
     unsigned char length[8];
-    enum earshot_status status = check_entries(entry, count, error);
+    enum earshot_status status = check_entries(entry, count, !supply, error);
 
     if (status == EARSHOT_OK)
         status = build_header(&header, entry, count, metadata, metadata_count, error);
@@ -505,7 +555,8 @@ enum earshot_status safetensors_write(const char *path, const struct tensor_entr
                            header.length, (unsigned long long)HEADER_BYTES_MAX);
     if (status != EARSHOT_OK) {
         str_free(&header);
-        return error_context(error, "%s", path);
+        error_context(error, "%s", path);
+        return status;
     }
     status = file_writer_open(&writer, path, error);
     if (status == EARSHOT_OK) {
@@ -513,10 +564,20 @@ enum earshot_status safetensors_write(const char *path, const struct tensor_entr
             length[i] = (unsigned char)((uint64_t)header.length >> 8 * i);
         fwrite(length, 1, sizeof length, writer.stream); /* commit looks at ferror */
         fwrite(header.data, 1, header.length, writer.stream);
-        for (int64_t i = 0; i < count; i++)
-            write_entry(writer.stream, &entry[i]);
-        status = file_writer_commit(&writer, error);
+        status = write_data(writer.stream, entry, count, supply, context, error);
+        if (status == EARSHOT_OK)
+            status = file_writer_commit(&writer, error);
+        else
+            file_writer_abandon(&writer);
     }
     str_free(&header);
     return status;
+}
+
+enum earshot_status safetensors_write(const char *path, const struct tensor_entry *entry,
+                                      int64_t count, const struct tensor_metadata *metadata,
+                                      int64_t metadata_count, struct earshot_error *error)
+{
+    return safetensors_write_supplied(path, entry, count, metadata, metadata_count, NULL, NULL,
+                                      error);
 }

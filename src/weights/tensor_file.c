@@ -21,20 +21,6 @@ static const struct {
     [TENSOR_BOOL] = {"BOOL", 1},
 };
 
-struct tensor_entry tensor_entry_make(const char *name, enum tensor_dtype dtype, int rank,
-                                      const int64_t *dim, const void *data)
-{
-    struct tensor_entry entry = {
-        .name = name, .dtype = dtype, .rank = rank, .data = data, .elements = 1};
-
-    for (int i = rank - 1; i >= 0; i--) {
-        entry.dim[i] = dim[i];
-        entry.stride[i] = entry.elements;
-        entry.elements *= dim[i];
-    }
-    return entry;
-}
-
 size_t tensor_dtype_bytes(enum tensor_dtype dtype)
 {
     return dtype_table[dtype].bytes;
@@ -309,6 +295,38 @@ void tensor_file_close(struct tensor_file *file)
     free(file->map);
     free(file->sorted);
     free(file);
+}
+
+/* The bytes from the first element to the last that the strides reach. */
+static size_t reach_bytes(const struct tensor_entry *entry)
+{
+    int64_t last = 0;
+
+    if (entry->elements == 0)
+        return 0;
+    for (int i = 0; i < entry->rank; i++)
+        last += (entry->dim[i] - 1) * entry->stride[i];
+    return (size_t)(last + 1) * tensor_dtype_bytes(entry->dtype);
+}
+
+void tensor_file_release(const struct tensor_file *file, const struct tensor_entry *entry)
+{
+    const unsigned char *data = entry->data;
+
+    for (int i = 0; i < file->map_count; i++)
+        if (data >= file->map[i].data && data < file->map[i].data + file->map[i].size_bytes)
+            file_map_release(&file->map[i], data, reach_bytes(entry));
+}
+
+void tensor_entry_set_contiguous(struct tensor_entry *entry)
+{
+    struct tensor_layout layout = {.dtype = entry->dtype, .rank = entry->rank};
+
+    memcpy(layout.dim, entry->dim, sizeof layout.dim);
+    tensor_layout_set_contiguous(&layout);
+    memcpy(entry->stride, layout.stride, sizeof entry->stride);
+    entry->elements = 0;
+    tensor_layout_elements(&layout, &entry->elements, NULL);
 }
 
 bool tensor_entry_is_contiguous(const struct tensor_entry *entry)

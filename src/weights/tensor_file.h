@@ -35,10 +35,6 @@ struct tensor_entry {
     int64_t elements;
 };
 
-/* An entry for contiguous data: elements and strides follow from the shape. */
-struct tensor_entry tensor_entry_make(const char *name, enum tensor_dtype dtype, int rank,
-                                      const int64_t *dim, const void *data);
-
 struct tensor_metadata {
     const char *key, *value;
 };
@@ -52,6 +48,13 @@ const struct tensor_entry *tensor_file_find(const struct tensor_file *file, cons
 int64_t tensor_file_metadata_count(const struct tensor_file *file);
 const struct tensor_metadata *tensor_file_metadata(const struct tensor_file *file, int64_t index);
 void tensor_file_close(struct tensor_file *file);
+
+/* Lets go of the memory that reading the entry's mapped data has filled; it is read again from disk
+ * when it is next touched.  For walking through files larger than memory should hold. */
+void tensor_file_release(const struct tensor_file *file, const struct tensor_entry *entry);
+
+/* Sets stride and elements from rank and dim, as for data that lies in row-major order. */
+void tensor_entry_set_contiguous(struct tensor_entry *entry);
 
 /* Element-wise conversion of a whole tensor to contiguous float32, out[entry->elements]. */
 enum earshot_status tensor_entry_to_f32(const struct tensor_entry *entry, float *out,

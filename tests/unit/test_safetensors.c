@@ -230,6 +230,53 @@ static void test_round_trip(void **state)
     free(path);
 }
 
+static enum earshot_status supply(void *context, int64_t index, void *buffer,
+                                  struct earshot_error *problem)
+{
+    const float *value = context;
+
+    if (index == 2 && value[0] < 0)
+        return error_set(problem, EARSHOT_ERROR_NUMERIC, "no third tensor");
+    for (int i = 0; i < 6 && index == 0; i++)
+        ((float *)buffer)[i] = value[i];
+    if (index == 2)
+        memset(buffer, 9, 5);
+    return EARSHOT_OK;
+}
+
+static void test_write_supplied(void **state)
+{
+    char *path = str_format("%s/out.safetensors", test_directory("safetensors-supply"));
+    const struct tensor_entry entry[] = {
+        {.name = "a", .dtype = TENSOR_F32, .rank = 2, .dim = {2, 3}},
+        {.name = "none", .dtype = TENSOR_F64, .rank = 2, .dim = {3, 0}},
+        {.name = "b", .dtype = TENSOR_U8, .rank = 1, .dim = {5}},
+    };
+    float values[6] = {1, 2, 3, 4, 5, 6}, out[6];
+    struct tensor_file *file;
+
+    (void)state;
+    assert_ok(safetensors_write_supplied(path, entry, 3, NULL, 0, supply, values, &error));
+    assert_ok(safetensors_open(path, &file, &error));
+    assert_ok(tensor_entry_to_f32(tensor_file_find(file, "a"), out, &error));
+    assert_memory_equal(out, values, sizeof out);
+    tensor_file_release(file, tensor_file_find(file, "a")); /* still readable */
+    assert_ok(tensor_entry_to_f32(tensor_file_find(file, "a"), out, &error));
+    assert_memory_equal(out, values, sizeof out);
+    assert_ok(tensor_entry_to_f32(tensor_file_find(file, "b"), out, &error));
+    assert_true(out[4] == 9);
+    tensor_file_close(file);
+    /* A failure half-way leaves the old file. */
+    values[0] = -1;
+    assert_int_equal(safetensors_write_supplied(path, entry, 3, NULL, 0, supply, values, &error),
+                     EARSHOT_ERROR_NUMERIC);
+    assert_ok(safetensors_open(path, &file, &error));
+    assert_ok(tensor_entry_to_f32(tensor_file_find(file, "a"), out, &error));
+    assert_true(out[0] == 1);
+    tensor_file_close(file);
+    free(path);
+}
+
 static void test_write_refuses(void **state)
 {
     char *path = str_format("%s/out.safetensors", test_directory("safetensors-refuse"));
@@ -238,12 +285,17 @@ static void test_write_refuses(void **state)
                                    {"a", TENSOR_F32, 0, {0}, {0}, &value, 1}};
     struct tensor_entry reserved = {"__metadata__", TENSOR_F32, 0, {0}, {0}, &value, 1};
     struct tensor_entry wrong = {"a", TENSOR_F32, 1, {2}, {1}, &value, 1};
+    struct tensor_entry unset = {"a", TENSOR_F32, 1, {1}, {0}, &value, 1};
     struct tensor_entry not_utf8 = {"\xff", TENSOR_F32, 0, {0}, {0}, &value, 1};
 
     (void)state;
     assert_int_not_equal(safetensors_write(path, twice, 2, NULL, 0, &error), EARSHOT_OK);
     assert_int_not_equal(safetensors_write(path, &reserved, 1, NULL, 0, &error), EARSHOT_OK);
     assert_int_not_equal(safetensors_write(path, &wrong, 1, NULL, 0, &error), EARSHOT_OK);
+    unset.dim[0] = unset.elements = 2; /* strides that nobody set */
+    assert_int_not_equal(safetensors_write(path, &unset, 1, NULL, 0, &error), EARSHOT_OK);
+    tensor_entry_set_contiguous(&unset);
+    assert_int_equal(unset.stride[0], 1);
     assert_int_not_equal(safetensors_write(path, &not_utf8, 1, NULL, 0, &error), EARSHOT_OK);
     assert_false(file_exists(path));
     assert_int_equal(safetensors_write("/nonexistent/x", twice, 1, NULL, 0, &error),
@@ -367,10 +419,11 @@ static void test_no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_hostile_lengths),
-        cmocka_unit_test(test_read),    cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_dtypes),  cmocka_unit_test(test_write_refuses),
-        cmocka_unit_test(test_sharded), cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_hostile),       cmocka_unit_test(test_hostile_lengths),
+        cmocka_unit_test(test_read),          cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_dtypes),        cmocka_unit_test(test_write_supplied),
+        cmocka_unit_test(test_write_refuses), cmocka_unit_test(test_sharded),
+        cmocka_unit_test(test_no_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
