@@ -17,7 +17,7 @@
 /* Up to this many queries the keys are not packed. */
 #define DIRECT_QUERIES 3
 
-/* The softmax of one query so far. */
+/* The softmax of one query so far; top in units of ln 2. */
 struct running {
     float top, sum;
 };
@@ -69,7 +69,8 @@ static float softmax_row(int64_t keys, float *s, const float *bias, const int32_
         vec x = v_load(s + j);
 
         if (bias)
-            x = x + (j < whole ? v_load(bias + j) : v_load_first(bias + j, keys - j));
+            x = v_fma(j < whole ? v_load(bias + j) : v_load_first(bias + j, keys - j),
+                      v_set(LOG2_E), x);
         if (seen)
             x = v_where_equal(seen + j, region, x, v_set(-INFINITY));
         v_store(s + j, x);
@@ -79,12 +80,12 @@ static float softmax_row(int64_t keys, float *s, const float *bias, const int32_
     /* -inf - -inf is not a number; a row that has seen nothing may take any finite shift */
     shift = v_set(row->top == -INFINITY ? 0 : row->top);
     for (int64_t j = 0; j < end; j += VW) {
-        vec e = v_exp(v_load(s + j) - shift);
+        vec e = v_exp2_down(v_load(s + j) - shift);
 
         v_store(s + j, e);
         sum = sum + e;
     }
-    factor = before == row->top ? 1 : before == -INFINITY ? 0 : expf(before - row->top);
+    factor = before == row->top ? 1 : before == -INFINITY ? 0 : exp2f(before - row->top);
     row->sum = row->sum * factor + v_sum(sum);
     return factor;
 }
@@ -107,7 +108,7 @@ static void finish_row(const struct task *t, int64_t i, const struct running *ro
     scale_row(a->head_dim, row->sum > 0 || row->sum != row->sum ? 1 / row->sum : 0,
               t->o + i * a->o_stride);
     if (t->lse)
-        t->lse[i] = row->sum == 0 ? -INFINITY : row->top + logf(row->sum);
+        t->lse[i] = row->sum == 0 ? -INFINITY : LN_2 * (row->top + log2f(row->sum));
 }
 
 /* TILE_ROWS queries from i on against the packed keys [first, first + keys). */
@@ -118,10 +119,10 @@ static void attend_tile(const struct task *t, const struct workspace *w, int64_t
     int64_t seen_keys = causal_keys(a, i + rows - 1, first, keys);
     int64_t d = a->head_dim, row_room = round_up(keys, TILE_COLUMNS);
 
-    copy_scaled(rows, d, a->scale, t->h.q + i * a->q_stride, a->q_stride, w->query);
+    copy_scaled(rows, d, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
     for (int64_t j = 0; j < seen_keys; j += TILE_COLUMNS)
         SIMD(gemm_tile)
-        (rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false, w->scores + j, row_room);
+    (rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false, w->scores + j, row_room);
     for (int r = 0; r < rows; r++) {
         int64_t n = causal_keys(a, i + r, first, keys);
         float *s = w->scores + r * row_room, factor;
@@ -136,8 +137,8 @@ static void attend_tile(const struct task *t, const struct workspace *w, int64_t
     }
     for (int64_t c = 0; c < d; c += TILE_COLUMNS)
         SIMD(gemm_tile)
-        (rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, seen_keys, w->scores, row_room,
-         w->values + c * keys, NULL, first > 0, t->o + i * a->o_stride + c, a->o_stride);
+    (rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, seen_keys, w->scores, row_room,
+     w->values + c * keys, NULL, first > 0, t->o + i * a->o_stride + c, a->o_stride);
 }
 
 static void attend_packed(const struct task *t, const struct workspace *w)
@@ -200,7 +201,7 @@ static void attend_direct(const struct task *t, const struct workspace *w, int64
     struct running row = {-INFINITY, 0};
     float *o = t->o + i * a->o_stride;
 
-    copy_scaled(1, a->head_dim, a->scale, t->h.q + i * a->q_stride, a->q_stride, w->query);
+    copy_scaled(1, a->head_dim, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
     for (int64_t first = 0; first < a->nk; first += block) {
         int64_t keys = a->nk - first < block ? a->nk - first : block;
         int64_t n = causal_keys(a, i, first, keys);

@@ -12,6 +12,9 @@
 #define KEYS_MAX 512
 /* Queries per task at most. */
 #define QUERIES_MAX 1024
+/* Scores are kept in units of ln 2, so that exponentials are powers of 2. */
+#define LOG2_E 1.44269504f
+#define LN_2 0.693147181f
 /* No query has this region. */
 #define REGION_HIDDEN INT32_MIN
 
@@ -117,9 +120,12 @@ static inline void pack_columns(const float *x, int64_t stride, int64_t keys, in
 static inline void copy_scaled(int64_t rows, int64_t columns, float scale, const float *x,
                                int64_t stride, float *to)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t c = 0; c < columns; c++)
-            to[i * columns + c] = scale * x[i * stride + c];
+    for (int64_t i = 0; i < rows; i++, x += stride, to += columns)
+        for (int64_t c = 0; c < columns; c += VW) {
+            int64_t n = columns - c < VW ? columns - c : VW;
+
+            v_store_first(to + c, n, v_set(scale) * v_load_first(x + c, n));
+        }
 }
 
 #endif

@@ -51,8 +51,9 @@ INLINE void tile_finish(const int rows, int64_t columns, vec sum[][2], float *c,
 }
 
 /* Rows are reached from every third one, so that few registers hold addresses. */
-INLINE void tile(const int rows, int64_t columns, int64_t k, const float *a, int64_t a_row,
-                 const float *b, const float *init, bool add, float *c, int64_t c_row)
+INLINE void tile(const int rows, const int wide, int64_t columns, int64_t k, const float *a,
+                 int64_t a_row, const float *b, const float *init, bool add, float *c,
+                 int64_t c_row)
 {
     vec sum[TILE_ROWS][2];
     const float *third[(TILE_ROWS + 2) / 3];
@@ -60,34 +61,37 @@ INLINE void tile(const int rows, int64_t columns, int64_t k, const float *a, int
     UNROLL for (int i = 0; i < (rows + 2) / 3; i++) third[i] = a + 3 * i * a_row;
     tile_start(rows, columns, init, add, c, c_row, sum);
     for (int64_t p = 0; p < k; p++, b += TILE_COLUMNS) {
-        vec left = v_load(b), right = v_load(b + VW);
+        vec left = v_load(b), right = wide ? v_load(b + VW) : v_set(0);
 
         UNROLL for (int i = 0; i < rows; i++)
         {
             vec x = v_set(third[i / 3][i % 3 * a_row + p]);
 
             sum[i][0] = v_fma(x, left, sum[i][0]);
-            sum[i][1] = v_fma(x, right, sum[i][1]);
+            if (wide)
+                sum[i][1] = v_fma(x, right, sum[i][1]);
         }
     }
     tile_finish(rows, columns, sum, c, c_row);
 }
 
-INLINE void tile_at(const int rows, int64_t columns, int64_t k, const float *a, int64_t a_k,
-                    const float *b, const float *init, bool add, float *c, int64_t c_row)
+INLINE void tile_at(const int rows, const int wide, int64_t columns, int64_t k, const float *a,
+                    int64_t a_k, const float *b, const float *init, bool add, float *c,
+                    int64_t c_row)
 {
     vec sum[TILE_ROWS][2];
 
     tile_start(rows, columns, init, add, c, c_row, sum);
     for (int64_t p = 0; p < k; p++, b += TILE_COLUMNS, a += a_k) {
-        vec left = v_load(b), right = v_load(b + VW);
+        vec left = v_load(b), right = wide ? v_load(b + VW) : v_set(0);
 
         UNROLL for (int i = 0; i < rows; i++)
         {
             vec x = v_set(a[i]);
 
             sum[i][0] = v_fma(x, left, sum[i][0]);
-            sum[i][1] = v_fma(x, right, sum[i][1]);
+            if (wide)
+                sum[i][1] = v_fma(x, right, sum[i][1]);
         }
     }
     tile_finish(rows, columns, sum, c, c_row);
@@ -95,7 +99,7 @@ INLINE void tile_at(const int rows, int64_t columns, int64_t k, const float *a, 
 
 #define ROWS_CASE(function, n)                                                                     \
     case n:                                                                                        \
-        function(n, columns, k, a, a_step, b, init, add, c, c_row);                                \
+        function(n, WIDE, columns, k, a, a_step, b, init, add, c, c_row);                          \
         break
 
 #if TILE_ROWS == 14
@@ -112,19 +116,28 @@ INLINE void tile_at(const int rows, int64_t columns, int64_t k, const float *a, 
 #define ROWS_MORE(function)
 #endif
 
-/* One compiled tile per number of rows. */
+#define ROWS_ALL(function)                                                                         \
+    switch (rows) {                                                                                \
+        ROWS_CASE(function, 1);                                                                    \
+        ROWS_CASE(function, 2);                                                                    \
+        ROWS_CASE(function, 3);                                                                    \
+        ROWS_CASE(function, 4);                                                                    \
+        ROWS_CASE(function, 5);                                                                    \
+        ROWS_CASE(function, 6);                                                                    \
+        ROWS_MORE(function);                                                                       \
+    }
+
+/* One compiled tile per number of rows, and one and two vectors wide. */
 #define DEFINE_TILE(name, function)                                                                \
     void SIMD(name)(int rows, int64_t columns, int64_t k, const float *a, int64_t a_step,          \
                     const float *b, const float *init, bool add, float *c, int64_t c_row)          \
     {                                                                                              \
-        switch (rows) {                                                                            \
-            ROWS_CASE(function, 1);                                                                \
-            ROWS_CASE(function, 2);                                                                \
-            ROWS_CASE(function, 3);                                                                \
-            ROWS_CASE(function, 4);                                                                \
-            ROWS_CASE(function, 5);                                                                \
-            ROWS_CASE(function, 6);                                                                \
-            ROWS_MORE(function);                                                                   \
+        if (columns > VW) {                                                                        \
+            enum { WIDE = 1 };                                                                     \
+            ROWS_ALL(function)                                                                     \
+        } else {                                                                                   \
+            enum { WIDE = 0 };                                                                     \
+            ROWS_ALL(function)                                                                     \
         }                                                                                          \
     }
 
@@ -149,16 +162,20 @@ void SIMD(gemm_pack)(int64_t k, int64_t columns, const float *from, int64_t stri
 void SIMD(gemm_pack_transposed)(int64_t k, int64_t columns, const float *from, int64_t stride,
                                 float *to)
 {
-    const int64_t block = 16; /* one cache line of each source row at a time */
+    for (int64_t j = 0; j < TILE_COLUMNS; j += VW)
+        for (int64_t p = 0; p < k; p += VW) {
+            int64_t depth = k - p < VW ? k - p : VW, width = columns - j < VW ? columns - j : VW;
+            vec block[VW];
 
-    for (int64_t first = 0; first < k; first += block) {
-        int64_t end = first + block < k ? first + block : k;
-
-        for (int64_t j = 0; j < columns; j++)
-            for (int64_t p = first; p < end; p++)
-                to[p * TILE_COLUMNS + j] = from[j * stride + p];
-        for (int64_t p = first; p < end; p++)
-            for (int64_t j = columns; j < TILE_COLUMNS; j++)
-                to[p * TILE_COLUMNS + j] = 0;
-    }
+            UNROLL for (int i = 0; i < VW; i++)
+            {
+                block[i] = i < width ? v_load_first(from + (j + i) * stride + p, depth) : v_set(0);
+            }
+            v_transpose(block);
+            UNROLL for (int i = 0; i < VW; i++)
+            {
+                if (i < depth)
+                    v_store(to + (p + i) * TILE_COLUMNS + j, block[i]);
+            }
+        }
 }

@@ -3,7 +3,7 @@
  *
  * VW lanes.  +, - and * work on a vec as they stand (GCC and clang vector types); what has no
  * operator is a v_ function, written for AVX-512, for AVX2 + FMA, and with 4-lane loops that both
- * compilers turn into SSE or NEON.  At the end the functions the kernels need: exp and erf.
+ * compilers turn into SSE or NEON.
  */
 #ifndef EARSHOT_BACKEND_CPU_KERNELS_VEC_H
 #define EARSHOT_BACKEND_CPU_KERNELS_VEC_H
@@ -111,9 +111,47 @@ INLINE float v_top(vec x)
     return _mm512_reduce_max_ps(x);
 }
 
-INLINE vec v_div(vec x, vec y)
+/* a < b ? 0 : x 2^n; unlike v_scale2 any n will do where a < b */
+INLINE vec v_scale2_unless_less(vec a, vec b, vec x, vec n)
 {
-    return _mm512_div_ps(x, y);
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ), x, n);
+}
+
+/* Lane i of row j becomes lane j of row i. */
+INLINE void v_transpose(vec row[VW])
+{
+    vec t[VW];
+
+    UNROLL for (int i = 0; i < 16; i += 2)
+    {
+        t[i] = _mm512_unpacklo_ps(row[i], row[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(row[i], row[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 16; i += 4)
+    {
+        UNROLL for (int j = 0; j < 2; j++)
+        {
+            __m512d x = _mm512_castps_pd(t[i + j]), y = _mm512_castps_pd(t[i + j + 2]);
+
+            row[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+            row[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+        }
+    }
+    /* row[4 a + c] holds columns c, c + 4, ... (one a quarter) of rows 4 a .. 4 a + 3 */
+    UNROLL for (int c = 0; c < 4; c++)
+    {
+        t[c] = _mm512_shuffle_f32x4(row[c], row[c + 4], 0x88);
+        t[c + 4] = _mm512_shuffle_f32x4(row[c], row[c + 4], 0xdd);
+        t[c + 8] = _mm512_shuffle_f32x4(row[c + 8], row[c + 12], 0x88);
+        t[c + 12] = _mm512_shuffle_f32x4(row[c + 8], row[c + 12], 0xdd);
+    }
+    UNROLL for (int c = 0; c < 4; c++)
+    {
+        row[c] = _mm512_shuffle_f32x4(t[c], t[c + 8], 0x88);
+        row[c + 8] = _mm512_shuffle_f32x4(t[c], t[c + 8], 0xdd);
+        row[c + 4] = _mm512_shuffle_f32x4(t[c + 4], t[c + 12], 0x88);
+        row[c + 12] = _mm512_shuffle_f32x4(t[c + 4], t[c + 12], 0xdd);
+    }
 }
 
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -211,9 +249,39 @@ INLINE float v_top(vec x)
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 
-INLINE vec v_div(vec x, vec y)
+INLINE vec v_scale2_unless_less(vec a, vec b, vec x, vec n)
 {
-    return _mm256_div_ps(x, y);
+    __m256i power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    vec y = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), power));
+
+    return _mm256_and_ps(y, _mm256_cmp_ps(a, b, _CMP_NLT_UQ));
+}
+
+INLINE void v_transpose(vec row[VW])
+{
+    vec t[VW];
+
+    UNROLL for (int i = 0; i < 8; i += 2)
+    {
+        t[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4)
+    {
+        row[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        row[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        row[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        row[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        t[i] = _mm256_permute2f128_ps(row[i], row[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(row[i], row[i + 4], 0x31);
+    }
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        row[i] = t[i];
+    }
 }
 
 #else
@@ -276,7 +344,7 @@ INLINE vec v_min(vec x, vec y)
 /* |x| < 2^22: adding 1.5 2^23 pushes the fraction out. */
 INLINE vec v_round(vec x)
 {
-    volatile vec big = x + v_set(12582912.0f);
+    vec big = x + v_set(12582912.0f);
 
     return big - v_set(12582912.0f);
 }
@@ -320,9 +388,22 @@ INLINE float v_top(vec x)
     return a > b ? a : b;
 }
 
-INLINE vec v_div(vec x, vec y)
+INLINE vec v_scale2_unless_less(vec a, vec b, vec x, vec n)
 {
-    return x / y;
+    for (int i = 0; i < VW; i++)
+        n[i] = a[i] < b[i] ? 0 : n[i];
+    return v_where_less(a, b, v_set(0), v_scale2(x, n));
+}
+
+INLINE void v_transpose(vec row[VW])
+{
+    for (int i = 0; i < VW; i++)
+        for (int j = 0; j < i; j++) {
+            float x = row[i][j];
+
+            row[i][j] = row[j][i];
+            row[j][i] = x;
+        }
 }
 
 #endif

@@ -2,7 +2,7 @@
  * vec_math.h: exp, and the pieces of the exact GELU, on vectors.
  *
  * exp: x = n ln 2 + r, |r| <= ln 2 / 2 (ln 2 in two parts, Cody & Waite 1980), a degree 5 minimax
- * polynomial for e^r (7.5e-8) and 2^n: within 2 units in the last place.
+ * polynomial for e^r (7.5e-8) and 2^n: within 2 units in the last place.  2^x likewise.
  * Phi(x) = (1 + erf(x / sqrt 2)) / 2 = 1/2 + x q(x^2) up to |x| = 5.5, where it is 0 or 1 to 2e-8;
  * q is a degree 15 minimax polynomial of 2 x^2 / 5.5^2 - 1 (1e-8), fitted for this file by weighted
  * least squares with Lawson's reweighting.  x Phi(x) is within 6.4e-7 of the double result; the C
@@ -27,6 +27,19 @@ INLINE vec v_exp(vec x)
     e = v_fma(e, r, v_set(9.99999702e-1f));
     e = v_fma(e, r, v_set(1.00000012f));
     return v_where_less(x, v_set(-86.0f), v_set(0), v_scale2(e, n));
+}
+
+/* 2^x for x <= 0; exactly 0 below -125; NaN stays. */
+INLINE vec v_exp2_down(vec x)
+{
+    vec n = v_round(x), r = x - n, e;
+
+    e = v_fma(r, v_set(1.3276469e-3f), v_set(9.67554096e-3f));
+    e = v_fma(e, r, v_set(5.55071346e-2f));
+    e = v_fma(e, r, v_set(2.40221202e-1f));
+    e = v_fma(e, r, v_set(6.93146944e-1f));
+    e = v_fma(e, r, v_set(1.00000012f));
+    return v_scale2_unless_less(x, v_set(-125.0f), e, n);
 }
 
 /* The normal distribution function. */
