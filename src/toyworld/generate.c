@@ -278,13 +278,15 @@ static char *describe_clip(const struct generation *generation, int64_t index)
     toyworld_scene_draw(options, index, &scene);
     toyworld_transcript(&scene, transcript);
     char *name = video_name(generation, index / each);
+    if (name == NULL)
+        return NULL;
     json_t *line = json_object(), *texts = json_array();
     int count = toyworld_captions(&scene, captions);
     for (int i = 0; i < count; i++)
         json_array_append_new(texts, json_string(captions[i]));
     clip_id(options, index, id);
     json_object_set_new(line, "id", json_string(id));
-    json_object_set_new(line, "video", name ? json_string(name) : NULL);
+    json_object_set_new(line, "video", json_string(name));
     json_object_set_new(line, "start", json_real((double)part * scene.duration_s));
     json_object_set_new(line, "end", json_real((double)(part + 1) * scene.duration_s));
     json_object_set_new(line, "captions", texts);
