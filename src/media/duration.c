@@ -65,7 +65,7 @@ static double indexed_end_s(AVStream *stream, double claimed_s, double zero_s, i
     const AVIndexEntry *entry;
     double last_s;
 
-    if (count < 2)
+    if (count < 2 || claimed_s < 2 * TAIL_S) /* reading it all costs nothing */
         return NAN;
     last_s = seconds(stream, avformat_index_get_entry(stream, i)->timestamp) - zero_s;
     if (last_s < claimed_s - fmax(TAIL_S, 0.05 * claimed_s))
@@ -81,10 +81,12 @@ static double indexed_end_s(AVStream *stream, double claimed_s, double zero_s, i
     return i < 0 ? 0 : seconds(stream, avformat_index_get_entry(stream, i + 1)->timestamp) - zero_s;
 }
 
-/* Reads on to the end; *end_s becomes the end of the last packet in use, NAN if there was none. */
+/* Reads on to the end; *end_s becomes the end of the last packet in use, NAN if there was none.
+ * Streams without time stamps (raw H.264) last as long as their packets together. */
 static int read_to_end(struct source *source, const struct media_info *info, double zero_s,
                        AVPacket *packet, double *end_s)
 {
+    double unstamped_s = 0;
     int64_t bytes = 0;
     int code = 0;
 
@@ -94,15 +96,21 @@ static int read_to_end(struct source *source, const struct media_info *info, dou
         int64_t stamp;
 
         code = source_read(source, packet);
-        if (code < 0)
+        if (code < 0) {
+            if (isnan(*end_s) && unstamped_s > 0)
+                *end_s = unstamped_s;
             return code;
+        }
         bytes += packet->size;
         stream = source->format->streams[packet->stream_index];
         stamp = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
-        if (in_use(info, packet->stream_index) && stamp != AV_NOPTS_VALUE) {
+        if (in_use(info, packet->stream_index)) {
             double length_s = packet->duration > 0 ? seconds(stream, packet->duration) : 0;
 
-            *end_s = fmax(*end_s, seconds(stream, stamp) + length_s - zero_s);
+            if (stamp == AV_NOPTS_VALUE)
+                unstamped_s += length_s;
+            else
+                *end_s = fmax(*end_s, seconds(stream, stamp) + length_s - zero_s);
         }
         av_packet_unref(packet);
     }

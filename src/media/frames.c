@@ -42,7 +42,8 @@ static void forget(struct frames *frames)
 {
     av_frame_unref(frames->current);
     av_frame_unref(frames->next);
-    frames->has_current = frames->has_next = frames->current_is_first = frames->at_start = false;
+    frames->has_current = frames->has_next = frames->current_is_first = false;
+    frames->at_start = frames->after_seek = false;
     frames->last_s = -INFINITY;
 }
 
@@ -58,8 +59,12 @@ static int decode_next(struct frames *frames)
         frames->next->best_effort_timestamp == AV_NOPTS_VALUE
             ? NAN
             : reader_seconds(&frames->reader, frames->next->best_effort_timestamp) - frames->zero_s;
-    if (!(time_s > frames->last_s)) /* missing, or running backwards */
-        time_s = isfinite(frames->last_s) ? frames->last_s + frames->step_s : 0;
+    if (!(time_s > frames->last_s)) { /* missing, or running backwards */
+        if (isfinite(frames->last_s))
+            time_s = frames->last_s + frames->step_s;
+        else /* after a seek it could be any frame: not one to stop at */
+            time_s = frames->after_seek ? INFINITY : 0;
+    }
     frames->last_s = frames->next_s = time_s;
     frames->has_next = true;
     return 0;
@@ -123,6 +128,7 @@ static enum earshot_status seek_back(struct frames *frames, double time_s,
         forget(frames);
         if (reader_seek(reader, reader->index, frames->zero_s + time_s - back_s) < 0)
             break;
+        frames->after_seek = true;
         code = decode_next(frames);
         if (code == 0 && frames->next_s <= time_s + SAME_S) {
             /* The distance back to the key frame is a lower bound of the distance between two. */

@@ -9,7 +9,7 @@
 
 struct frames {
     struct reader reader; /* open and at the start */
-    double zero_s;        /* on the container's clock */
+    double zero_s;        /* on the clock of the decoded frames */
     double step_s;        /* between frames, on average; > 0 */
     struct orientation orientation;
     bool can_seek;
@@ -20,9 +20,10 @@ struct frames {
     bool has_current, has_next;
     bool current_is_first; /* of the file */
     bool at_start;         /* nothing read yet */
-    int64_t serial;        /* changes with *current */
-    double last_s;         /* of the frame decoded last, for frames without a time stamp */
-    double slack_s;        /* how much earlier than wanted this container must be asked to seek */
+    bool after_seek;
+    int64_t serial; /* changes with *current */
+    double last_s;  /* of the frame decoded last, for frames without a time stamp */
+    double slack_s; /* how much earlier than wanted this container must be asked to seek */
 };
 
 /* The reader, zero_s, step_s, orientation and can_seek must be set, everything else zero. */

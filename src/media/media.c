@@ -49,6 +49,7 @@ struct probe {
     bool reached_end;
     enum earshot_status refusal;         /* why a decoder did not open */
     double video_start_s, audio_start_s; /* on the container's clock; NAN: unknown */
+    double delay_s; /* how much later frames are stamped where there are only decoding times */
     bool video_stamped, audio_stamped;
     AVRational aspect;
     int width, height; /* coded, before turning */
@@ -173,8 +174,17 @@ static void note_video_frame(struct probe *probe, AVStream *stream)
     probe->width = frame->width;
     probe->height = frame->height;
     probe->video_stamped = frame->best_effort_timestamp != AV_NOPTS_VALUE;
-    if (probe->video_stamped)
-        probe->video_start_s = (double)frame->best_effort_timestamp * av_q2d(stream->time_base);
+    if (probe->video_stamped) {
+        int64_t first = frame->best_effort_timestamp;
+
+        /* In AVI a frame gets the time of the packet whose decoding released it. */
+        if (frame->pts == AV_NOPTS_VALUE && stream->start_time != AV_NOPTS_VALUE &&
+            stream->start_time < first)
+            first = stream->start_time;
+        probe->video_start_s = (double)first * av_q2d(stream->time_base);
+        probe->delay_s =
+            (double)frame->best_effort_timestamp * av_q2d(stream->time_base) - probe->video_start_s;
+    }
     probe->aspect = av_guess_sample_aspect_ratio(probe->source->format, stream, probe->frame);
     probe->orientation = frame_orientation(stream, frame);
 }
@@ -369,7 +379,8 @@ static void set_zero(const struct probe *probe)
     }
     if (!isfinite(zero_s))
         zero_s = 0;
-    media->frames.zero_s = media->sound.zero_s = zero_s;
+    media->sound.zero_s = zero_s;
+    media->frames.zero_s = zero_s + probe->delay_s;
     if (info->has_audio && !isnan(probe->audio_start_s)) {
         int64_t first = llround((probe->audio_start_s - zero_s) * info->audio_rate_hz);
 
@@ -450,7 +461,8 @@ static enum earshot_status describe(struct probe *probe, struct earshot_error *e
     if (!info->has_audio)
         info->audio_stream = -1;
     set_zero(probe);
-    status = duration_find(&media->place, probe->source, info, media->frames.zero_s, error);
+    status = duration_find(&media->place, probe->source, info,
+                           media->frames.zero_s - probe->delay_s, error);
     return status == EARSHOT_OK ? start_readers(probe, error) : status;
 }
 

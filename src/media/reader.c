@@ -51,6 +51,7 @@ enum earshot_status reader_start(struct reader *reader, int index, struct earsho
     AVFormatContext *format = reader->source.format;
     enum earshot_status status;
 
+    reader->source.replaying = true;
     reader->index = index;
     reader->draining = reader->ended = false;
     reader->drop_left = 0;

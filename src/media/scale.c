@@ -17,8 +17,8 @@ enum earshot_status media_scale_rgb(const uint8_t *from, int from_width, int fro
         frame->width = from_width;
         frame->height = from_height;
         frame->format = AV_PIX_FMT_RGB24;
-        status = picture_convert(scaler, frame, (struct orientation){0}, to_width, to_height, to,
-                                 error);
+        status =
+            picture_convert(scaler, frame, (struct orientation){0}, to_width, to_height, to, error);
     } else {
         status = error_memory(error, sizeof *frame);
     }

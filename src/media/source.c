@@ -332,7 +332,7 @@ int source_read(struct source *source, AVPacket *packet)
 
     if (media_place_cancelled(source->place))
         return AVERROR_EXIT;
-    if (source->replay_next < source->replay_count) {
+    if (source->replaying && source->replay_next < source->replay_count) {
         AVPacket **kept = &source->replay[source->replay_next++];
 
         av_packet_move_ref(packet, *kept);
@@ -341,8 +341,10 @@ int source_read(struct source *source, AVPacket *packet)
     }
     for (int i = 0; i < READ_RETRIES; i++) {
         code = av_read_frame(source->format, packet);
-        if (code >= 0 || code == AVERROR_EOF || code == AVERROR_EXIT || code == AVERROR(ENOMEM))
+        if (code >= 0 || code == AVERROR_EXIT || code == AVERROR(ENOMEM))
             return code;
+        if (code != AVERROR(EAGAIN) && code != AVERROR_INVALIDDATA)
+            break;
     }
     return AVERROR_EOF;
 }
@@ -372,4 +374,5 @@ void source_forget(struct source *source)
     for (int i = source->replay_next; i < source->replay_count; i++)
         av_packet_free(&source->replay[i]);
     source->replay_count = source->replay_next = 0;
+    source->replaying = false;
 }

@@ -37,8 +37,9 @@ struct source {
     AVFormatContext *format;
     AVIOContext *io; /* only for spooled bytes */
     int64_t spool_position;
-    /* Packets read while probing, to be handed out once more. */
+    /* Packets read while probing, to be handed out once more when `replaying` is set. */
     AVPacket **replay;
+    bool replaying;
     int replay_count, replay_next, replay_capacity;
 };
 
@@ -51,7 +52,7 @@ void source_close(struct source *source);
  * can be read no further), AVERROR_EXIT when cancelled, or AVERROR(ENOMEM). */
 int source_read(struct source *source, AVPacket *packet);
 
-/* Keeps a copy for source_read to hand out before anything else, once source_replay was called. */
+/* Keeps a copy for source_read to hand out before anything else, once source->replaying is set. */
 int source_keep(struct source *source, const AVPacket *packet);
 void source_forget(struct source *source);
 
