@@ -18,6 +18,8 @@
 #define DEPTH_MAX 768
 /* Floats of x that a task works on: a quarter of a megabyte. */
 #define BLOCK_FLOATS 65536
+/* Rows of packed panels that stay in the second-level cache: half a megabyte. */
+#define RESIDENT_ROWS (131072 / TILE_COLUMNS)
 /* Fewer rows than this are not worth packing w for. */
 #define PACK_ROWS 16
 
@@ -111,8 +113,14 @@ static void run_part(struct backend *b, const struct product *p, const struct pa
             int64_t row = t / groups * block, g = t % groups;
             int64_t end = row + block < p->rows ? row + block : p->rows;
 
-            for (int64_t i = panels * g / groups; i < panels * (g + 1) / groups; i++)
-                panel_rows(p, part, i, row, end);
+            int64_t first = panels * g / groups, last = panels * (g + 1) / groups;
+
+            /* Panels that all stay in the second-level cache let y be written row by row. */
+            int64_t step = (last - first) * part->depth <= RESIDENT_ROWS ? TILE_ROWS : block;
+
+            for (; row < end; row += step)
+                for (int64_t i = first; i < last; i++)
+                    panel_rows(p, part, i, row, row + step < end ? row + step : end);
         }
     }
 }
