@@ -32,6 +32,8 @@ struct graph {
     struct node *last; /* the newest node: the tape runs through node.previous */
     enum graph_mode mode;
     bool recording;
+    bool replay; /* in the first run of a checkpointed block: its inputs must stay as they are */
+    bool wanted; /* an op met something that wants a gradient, recorded or not */
     uint64_t seed, stream;
     struct earshot_error error;
     struct tensor empty; /* what ops get after a failure */
@@ -143,6 +145,7 @@ void graph_begin(struct graph *graph, enum graph_mode mode, uint64_t seed, uint6
 {
     graph->mode = mode;
     graph->recording = mode != GRAPH_INFER;
+    graph->replay = graph->wanted = false;
     graph->seed = seed;
     graph->stream = step << 20;
     graph->last = NULL;
@@ -341,14 +344,20 @@ void graph_download_gradient(struct graph *graph, const struct tensor *tensor, f
 
 /* ---- the tape --------------------------------------------------------------------------------- */
 
-bool graph_wants(const struct graph *graph, const struct tensor *tensor)
+bool graph_wants(struct graph *graph, const struct tensor *tensor)
 {
-    return graph->recording && tensor && tensor->root->needs_gradient;
+    bool wants = tensor && tensor->root->needs_gradient;
+
+    graph->wanted |= wants;
+    return graph->recording && wants;
 }
 
-bool graph_wants_param(const struct graph *graph, const struct param *param)
+bool graph_wants_param(struct graph *graph, const struct param *param)
 {
-    return graph->recording && param && param->gradient;
+    bool wants = param && param->gradient;
+
+    graph->wanted |= wants;
+    return graph->recording && wants;
 }
 
 size_t graph_mark(const struct graph *graph)
@@ -478,16 +487,18 @@ static void block_backward(struct graph *graph, struct node *node)
     graph->recording = false;
     for (int i = 0; i < n->out_count && !graph_failed(graph); i++) {
         struct tensor *root = out[i]->root;
+        void *gradient = n->out[i]->root->gradient;
 
-        if (!n->out[i]->root->gradient)
+        n->out[i]->root->gradient = NULL; /* moved: the walk frees it */
+        if (!gradient)
             continue;
-        if (root->gradient) {
+        if (root->gradient)
             graph_fail(graph, EARSHOT_ERROR_INTERNAL,
                        "a block's output %d is one of its inputs or given out twice", i);
-            break;
-        }
-        root->gradient = n->out[i]->root->gradient; /* moved: the walk frees it */
-        n->out[i]->root->gradient = NULL;
+        else if (root->needs_gradient)
+            root->gradient = gradient;
+        else
+            pool_free(&graph->pool, gradient);
     }
     walk_back_to(graph, stop);
     host_release(graph, mark);
@@ -533,7 +544,7 @@ void graph_block(struct graph *graph, graph_block_function function, const void 
                  struct tensor **out)
 {
     size_t mark = graph_mark(graph);
-    bool recording = graph->recording;
+    bool recording = graph->recording, replay = graph->replay, wanted = graph->wanted;
     struct host_mark host;
     struct block_node saved = {.function = function,
                                .in_count = in_count,
@@ -554,8 +565,15 @@ void graph_block(struct graph *graph, graph_block_function function, const void 
     }
     host = host_mark(graph);
     graph->recording = false;
+    graph->replay = replay || recording;
+    graph->wanted = false;
     function(graph, context, in, out);
     graph->recording = recording;
+    graph->replay = replay;
+    for (int i = 0; i < in_count; i++) /* a block may give out a view of an input */
+        graph->wanted |= saved.in[i]->root->needs_gradient;
+    recording = recording && graph->wanted;
+    graph->wanted |= wanted;
     if (graph_failed(graph)) {
         for (int i = 0; i < out_count; i++)
             out[i] = empty_tensor(graph);
@@ -593,7 +611,7 @@ struct tensor *graph_update(struct graph *graph, graph_block_function function,
     struct host_mark host;
     size_t mark;
 
-    if (graph->recording) {
+    if (graph->recording || graph->replay) {
         graph_block(graph, function, context, context_bytes, 1, &in, 1, &out);
         return out;
     }

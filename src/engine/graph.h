@@ -98,7 +98,8 @@ void graph_backward(struct graph *graph);
  * A block: a function from tensors to tensors whose inside is given back when it returns (not
  * recording, or checkpointing).  The function must depend only on its context (copied,
  * context_bytes), inputs and parameters, so that running it again gives the same; inputs and outputs
- * are at most GRAPH_BLOCK_TENSORS each.
+ * are at most GRAPH_BLOCK_TENSORS each; outputs are distinct and none is an input.  A checkpointed
+ * block in which nothing wants a gradient (frozen parameters) is not run again.
  */
 #define GRAPH_BLOCK_TENSORS 8
 typedef void (*graph_block_function)(struct graph *graph, const void *context, struct tensor **in,
@@ -136,8 +137,8 @@ struct tensor *graph_tensor(struct graph *graph, enum element element, int rank,
 struct tensor *graph_view(struct graph *graph, struct tensor *tensor, int rank,
                           const int64_t *dim);
 /* True when a node should be recorded for an op whose inputs include this tensor / parameter. */
-bool graph_wants(const struct graph *graph, const struct tensor *tensor);
-bool graph_wants_param(const struct graph *graph, const struct param *param);
+bool graph_wants(struct graph *graph, const struct tensor *tensor);
+bool graph_wants_param(struct graph *graph, const struct param *param);
 /* Records a node of size_bytes (a struct that begins with struct node); out then needs a gradient.
  * activation_mark must be what graph_mark returned before the op allocated. */
 void *graph_record(struct graph *graph, size_t size_bytes, size_t activation_mark,

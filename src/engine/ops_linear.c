@@ -66,7 +66,8 @@ static struct tensor *linear(struct graph *g, struct tensor *x, struct param *w,
     struct linear_node *n;
     bool record = graph_wants(g, x) || graph_wants_param(g, w) || graph_wants_param(g, bias);
 
-    if (!graph_failed(g) && w->elements != out * in)
+    if (!graph_failed(g) &&
+        (!x->rank || w->elements != out * in || (bias && bias->elements != out)))
         op_shape_error(g, w->name, x, "a last axis that fits this weight");
     for (int i = 0; i < x->rank; i++)
         dim[i] = i == x->rank - 1 ? out : x->dim[i];

@@ -54,7 +54,9 @@ static struct tensor *rows_tensor(struct graph *g, const char *op, const struct 
 
     if (!graph_failed(g) && (index->element != ELEMENT_I32 || index->rank >= RANK_MAX))
         op_shape_error(g, op, index, "an I32 index");
-    for (int i = 0; i < index->rank && i < RANK_MAX - 1; i++)
+    if (graph_failed(g))
+        return graph_tensor(g, ELEMENT_ACT, 0, NULL);
+    for (int i = 0; i < index->rank; i++)
         dim[i] = index->dim[i];
     dim[index->rank] = c;
     return graph_tensor(g, ELEMENT_ACT, index->rank + 1, dim);

@@ -31,7 +31,7 @@ struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct param *ga
     struct tensor *y, *stats = NULL;
     struct norm_node *n;
 
-    if (!graph_failed(g) && gamma->elements != c)
+    if (!graph_failed(g) && (gamma->elements != c || beta->elements != c))
         op_shape_error(g, gamma->name, x, "a last axis as long as this weight");
     y = graph_tensor(g, ELEMENT_ACT, x->rank, x->dim);
     if (record)

@@ -90,12 +90,58 @@ struct clip_reader_options captioner_reader_options(const struct model_config *c
     return options;
 }
 
-static bool any_present(const struct clip_batch *batch, int stream)
+static int64_t count_present(const struct clip_batch *batch, int stream)
 {
+    int64_t count = 0;
+
     for (int64_t b = 0; b < batch->size; b++)
-        if (batch->present[b * STREAM_COUNT + stream])
-            return true;
-    return false;
+        count += batch->present[b * STREAM_COUNT + stream] != 0;
+    return count;
+}
+
+/* The samples that have the stream, side by side; dim[0] is their number. */
+static struct tensor *present_input(struct graph *g, const struct clip_batch *batch, int stream,
+                                    int rank, const int64_t *dim, const float *host)
+{
+    struct backend *backend = graph_backend(g);
+    struct tensor *x;
+    int64_t size;
+    unsigned char *to;
+
+    if (dim[0] == batch->size)
+        return graph_input(g, ELEMENT_ACT, rank, dim, host);
+    x = graph_tensor(g, ELEMENT_ACT, rank, dim);
+    size = x->elements / dim[0];
+    to = x->data;
+    for (int64_t b = 0; b < batch->size && !graph_failed(g); b++) {
+        if (!batch->present[b * STREAM_COUNT + stream])
+            continue;
+        backend->upload_act(backend, to, host + b * size, size);
+        to += (size_t)size * backend->act_bytes;
+    }
+    return x;
+}
+
+/* Tokens of the samples that have the stream -> tokens of the whole batch, zeros for the others. */
+static struct tensor *spread(struct graph *g, const struct clip_batch *batch, int stream,
+                             struct tensor *x)
+{
+    int64_t tokens = x->dim[1], next = 0;
+    int32_t *index;
+
+    if (graph_failed(g) || x->dim[0] == batch->size)
+        return x;
+    index = graph_host(g, (size_t)(batch->size * tokens) * sizeof *index);
+    if (graph_failed(g))
+        return x;
+    for (int64_t b = 0; b < batch->size; b++) {
+        bool present = batch->present[b * STREAM_COUNT + stream];
+
+        for (int64_t i = 0; i < tokens; i++)
+            index[b * tokens + i] = present ? (int32_t)next++ : -1;
+    }
+    return op_gather_rows(
+        g, x, graph_input(g, ELEMENT_I32, 2, (int64_t[]){batch->size, tokens}, index));
 }
 
 /* One encoder and its projection, so that inference keeps the projected tokens only. */
@@ -124,19 +170,21 @@ struct stream_set captioner_encode(struct graph *g, const struct captioner *c,
     const struct swin_config *v = &c->config.video;
     const struct ast_config *a = &c->config.audio;
     const float *host[STREAM_COUNT] = {batch->video, batch->audio};
-    const int64_t dim[STREAM_COUNT][5] = {{batch->size, 3, v->frames, v->height, v->width},
-                                          {batch->size, a->frames, a->mel_bins}};
     const int rank[STREAM_COUNT] = {5, 3};
     struct stream_set streams = {.batch = batch->size, .present = batch->present};
 
     for (int s = 0; s < STREAM_COUNT; s++) {
+        int64_t count = count_present(batch, s);
+        const int64_t dim[STREAM_COUNT][5] = {{count, 3, v->frames, v->height, v->width},
+                                              {count, a->frames, a->mel_bins}};
         struct encode_context context = {c, s};
         struct tensor *x;
 
-        if (!c->config.use_stream[s] || !host[s] || !any_present(batch, s))
+        if (!c->config.use_stream[s] || !host[s] || count == 0)
             continue;
-        x = graph_input(g, ELEMENT_ACT, rank[s], dim[s], host[s]);
-        graph_scope(g, run_encoder, &context, sizeof context, 1, &x, 1, &streams.tokens[s]);
+        x = present_input(g, batch, s, rank[s], dim[s], host[s]);
+        graph_scope(g, run_encoder, &context, sizeof context, 1, &x, 1, &x);
+        streams.tokens[s] = spread(g, batch, s, x);
     }
     return streams;
 }

@@ -51,8 +51,8 @@ void captioner_free(struct captioner *captioner);
 /* What clip_reader_open needs to feed a model of this configuration. */
 struct clip_reader_options captioner_reader_options(const struct model_config *config);
 
-/* Encoders, projections and modality embeddings.  Encoders of streams that no sample has do not
- * run.  streams->present points at batch->present. */
+/* Encoders, projections and modality embeddings.  An encoder runs on the samples that have its stream
+ * only; the tokens of the others are zeros.  The result's present points at batch->present. */
 struct stream_set captioner_encode(struct graph *g, const struct captioner *captioner,
                                    const struct clip_batch *batch);
 

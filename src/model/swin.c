@@ -205,10 +205,17 @@ static struct stage_indices stage_indices(struct graph *g, const struct swin *sw
     for (int shifted = 0; shifted < 2 && shifted < depth; shifted++) {
         struct window_plan p = window_plan(&swin->config, grid, shifted);
         int64_t rows = batch * p.windows * p.tokens;
-        int32_t *to = graph_host(g, (size_t)rows * sizeof *to);
-        int32_t *from = graph_host(g, (size_t)(batch * cells) * sizeof *from);
-        int32_t *region = NULL;
+        int32_t *to, *from, *region = NULL;
 
+        if (rows > INT32_MAX) {
+            graph_fail(g, EARSHOT_ERROR_ARGUMENT,
+                       "video encoder: %lld tokens at once are more than can be numbered; use a "
+                       "smaller batch or clip",
+                       (long long)rows);
+            return s;
+        }
+        to = graph_host(g, (size_t)rows * sizeof *to);
+        from = graph_host(g, (size_t)(batch * cells) * sizeof *from);
         if (p.shift[0] || p.shift[1] || p.shift[2])
             region = graph_host(g, (size_t)(p.windows * p.tokens) * sizeof *region);
         if (graph_failed(g))
