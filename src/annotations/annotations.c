@@ -239,19 +239,19 @@ static enum earshot_status read_captions(struct walk *walk, struct record *recor
 
     if (status != EARSHOT_OK)
         return status;
-    if (event == JSON_STRING) {
+    if (event == EVENT_STRING) {
         push_caption(walk, record);
         return EARSHOT_OK;
     }
-    if (event == JSON_WORD && strcmp(walk->reader->text.data, "null") == 0)
+    if (event == EVENT_WORD && strcmp(walk->reader->text.data, "null") == 0)
         return EARSHOT_OK;
-    if (event != JSON_ARRAY_BEGIN)
+    if (event != EVENT_ARRAY_BEGIN)
         return shape_error(walk, "a caption must be a string or a list of strings");
     for (;;) {
         status = next(walk, &event);
-        if (status != EARSHOT_OK || event == JSON_ARRAY_END)
+        if (status != EARSHOT_OK || event == EVENT_ARRAY_END)
             return status;
-        if (event != JSON_STRING)
+        if (event != EVENT_STRING)
             return shape_error(walk, "a caption must be a string");
         push_caption(walk, record);
     }
@@ -268,9 +268,9 @@ static enum earshot_status read_pair(struct walk *walk, double *start_s, double 
         status = next(walk, &event);
         if (status != EARSHOT_OK)
             return status;
-        if (event == JSON_ARRAY_END && i == 2)
+        if (event == EVENT_ARRAY_END && i == 2)
             break;
-        if (event != JSON_NUMBER || i >= 2)
+        if (event != EVENT_NUMBER || i >= 2)
             return shape_error(walk, "a segment must be [start, end] in seconds");
         value[i] = walk->reader->number;
     }
@@ -285,13 +285,13 @@ static enum earshot_status read_times(struct walk *walk, struct record *record)
     enum json_event event;
     enum earshot_status status = next(walk, &event);
 
-    if (status == EARSHOT_OK && event != JSON_ARRAY_BEGIN)
+    if (status == EARSHOT_OK && event != EVENT_ARRAY_BEGIN)
         return shape_error(walk, "timestamps must be a list of [start, end]");
     while (status == EARSHOT_OK) {
         status = next(walk, &event);
-        if (status != EARSHOT_OK || event == JSON_ARRAY_END)
+        if (status != EARSHOT_OK || event == EVENT_ARRAY_END)
             return status;
-        if (event != JSON_ARRAY_BEGIN)
+        if (event != EVENT_ARRAY_BEGIN)
             return shape_error(walk, "timestamps must be a list of [start, end]");
         if (record->time_count == record->time_capacity) {
             size_t capacity = record->time_capacity ? 2 * record->time_capacity : 16;
@@ -314,7 +314,7 @@ static enum earshot_status read_segment(struct walk *walk, struct record *record
     enum json_event event;
     enum earshot_status status = next(walk, &event);
 
-    if (status == EARSHOT_OK && event != JSON_ARRAY_BEGIN)
+    if (status == EARSHOT_OK && event != EVENT_ARRAY_BEGIN)
         return shape_error(walk, "a segment must be [start, end] in seconds");
     return status == EARSHOT_OK ? read_pair(walk, &record->start_s, &record->end_s) : status;
 }
@@ -325,9 +325,10 @@ static enum earshot_status read_scalar(struct walk *walk, struct str *out, bool 
     enum json_event event;
     enum earshot_status status = next(walk, &event);
 
+    *given = false;
     if (status != EARSHOT_OK)
         return status;
-    *given = event == JSON_STRING || event == JSON_NUMBER;
+    *given = event == EVENT_STRING || event == EVENT_NUMBER;
     if (!*given)
         return json_skip(walk->reader, event, walk->error);
     str_clear(out);
@@ -342,7 +343,7 @@ static enum earshot_status read_seconds(struct walk *walk, double *out)
 
     if (status != EARSHOT_OK)
         return status;
-    if (event == JSON_NUMBER)
+    if (event == EVENT_NUMBER)
         *out = walk->reader->number;
     return json_skip(walk->reader, event, walk->error);
 }
@@ -369,13 +370,17 @@ static enum earshot_status read_field(struct walk *walk, struct record *record, 
     int rank = choice(key, ids);
     enum json_event event;
     enum earshot_status status;
-    bool given;
+    bool given = false;
 
     if (rank >= 0 && rank < record->id_rank && !segments) {
         status = read_scalar(walk, &record->id, &given);
         if (given) {
             record->has_id = true;
             record->id_rank = rank;
+            if (strcmp(key, "videoID") == 0)
+                walk->a->layout = "vatex";
+            else if (strcmp(key, "image_id") == 0 && strcmp(walk->a->layout, "list") == 0)
+                walk->a->layout = "coco results";
         }
         return status;
     }
@@ -479,6 +484,7 @@ static enum earshot_status add_record(struct walk *walk, const struct record *re
     if (record->captions.failed)
         return error_memory(walk->error, record->captions.length);
     if (record->time_count > 0) {
+        walk->a->layout = "activitynet";
         timed.video = fallback_id ? fallback_id : record->has_id ? record->id.data : NULL;
         if (!timed.video)
             return shape_error(walk, "timestamps without a video");
@@ -512,13 +518,13 @@ static enum earshot_status walk_records(struct walk *walk)
     enum json_event event;
     enum earshot_status status = next(walk, &event);
 
-    if (status == EARSHOT_OK && event != JSON_ARRAY_BEGIN)
+    if (status == EARSHOT_OK && event != EVENT_ARRAY_BEGIN)
         return json_skip(walk->reader, event, walk->error);
     while (status == EARSHOT_OK) {
         status = next(walk, &event);
-        if (status != EARSHOT_OK || event == JSON_ARRAY_END)
+        if (status != EARSHOT_OK || event == EVENT_ARRAY_END)
             return status;
-        if (event != JSON_OBJECT_BEGIN)
+        if (event != EVENT_OBJECT_BEGIN)
             return shape_error(walk, "a list of records holds something else");
         status = walk_record(walk, NULL);
     }
@@ -537,7 +543,7 @@ static enum earshot_status walk_record(struct walk *walk, const char *fallback_i
     record_clear(&record);
     while (status == EARSHOT_OK) {
         status = next(walk, &event);
-        if (status != EARSHOT_OK || event == JSON_OBJECT_END)
+        if (status != EARSHOT_OK || event == EVENT_OBJECT_END)
             break;
         if (strcmp(walk->reader->text.data, "annotations") == 0 && fallback_id) {
             inner.video = fallback_id;
@@ -573,23 +579,23 @@ static enum earshot_status walk_entry(struct walk *walk, const char *id)
 
     if (status != EARSHOT_OK)
         return status;
-    if (event == JSON_OBJECT_BEGIN)
+    if (event == EVENT_OBJECT_BEGIN)
         return walk_record(walk, id);
     record_clear(&record);
-    if (event == JSON_STRING)
+    if (event == EVENT_STRING)
         push_caption(walk, &record);
-    else if (event != JSON_ARRAY_BEGIN)
+    else if (event != EVENT_ARRAY_BEGIN)
         return json_skip(walk->reader, event, walk->error);
     inner.video = id;
-    while (event != JSON_STRING && status == EARSHOT_OK) {
+    while (event != EVENT_STRING && status == EARSHOT_OK) {
         enum json_event element;
 
         status = next(walk, &element);
-        if (status != EARSHOT_OK || element == JSON_ARRAY_END)
+        if (status != EARSHOT_OK || element == EVENT_ARRAY_END)
             break;
-        if (element == JSON_STRING)
+        if (element == EVENT_STRING)
             push_caption(walk, &record);
-        else if (element == JSON_OBJECT_BEGIN)
+        else if (element == EVENT_OBJECT_BEGIN)
             status = walk_record(&inner, NULL);
         else
             status = shape_error(walk, "a list of captions holds something else");
@@ -607,24 +613,24 @@ static enum earshot_status walk_map(struct walk *walk)
     enum json_event event;
     enum earshot_status status = next(walk, &event);
 
-    if (status == EARSHOT_OK && event == JSON_ARRAY_BEGIN) { /* "results": [records] */
+    if (status == EARSHOT_OK && event == EVENT_ARRAY_BEGIN) { /* "results": [records] */
         while (status == EARSHOT_OK) {
             status = next(walk, &event);
-            if (status != EARSHOT_OK || event == JSON_ARRAY_END)
+            if (status != EARSHOT_OK || event == EVENT_ARRAY_END)
                 return status;
-            if (event != JSON_OBJECT_BEGIN)
+            if (event != EVENT_OBJECT_BEGIN)
                 return shape_error(walk, "a list of records holds something else");
             status = walk_record(walk, NULL);
         }
         return status;
     }
-    if (status == EARSHOT_OK && event != JSON_OBJECT_BEGIN)
+    if (status == EARSHOT_OK && event != EVENT_OBJECT_BEGIN)
         return json_skip(walk->reader, event, walk->error);
     while (status == EARSHOT_OK) {
         char *id;
 
         status = next(walk, &event);
-        if (status != EARSHOT_OK || event == JSON_OBJECT_END)
+        if (status != EARSHOT_OK || event == EVENT_OBJECT_END)
             return status;
         id = str_format("%s", walk->reader->text.data);
         status = id ? walk_entry(walk, id) : error_memory(walk->error, 64);
@@ -648,7 +654,7 @@ static enum earshot_status walk_top(struct walk *walk)
         int list, map;
 
         status = next(walk, &event);
-        if (status != EARSHOT_OK || event == JSON_OBJECT_END)
+        if (status != EARSHOT_OK || event == EVENT_OBJECT_END)
             return status;
         list = choice(walk->reader->text.data, lists);
         map = choice(walk->reader->text.data, maps);
@@ -682,22 +688,22 @@ static enum earshot_status walk_file(struct walk *walk, bool lines)
         status = next(walk, &event);
         if (status != EARSHOT_OK)
             return status;
-        if (event == JSON_END)
+        if (event == EVENT_END)
             break;
-        if (event == JSON_ARRAY_BEGIN && !lines) {
+        if (event == EVENT_ARRAY_BEGIN && !lines) {
             walk->a->layout = "list";
             while (status == EARSHOT_OK) {
                 status = next(walk, &event);
-                if (status != EARSHOT_OK || event == JSON_ARRAY_END)
+                if (status != EARSHOT_OK || event == EVENT_ARRAY_END)
                     break;
-                status = event == JSON_OBJECT_BEGIN
+                status = event == EVENT_OBJECT_BEGIN
                              ? walk_record(walk, NULL)
                              : shape_error(walk, "a list of captions must hold objects");
             }
-        } else if (event == JSON_OBJECT_BEGIN && lines) {
+        } else if (event == EVENT_OBJECT_BEGIN && lines) {
             walk->a->layout = "manifest";
             status = walk_record(walk, NULL);
-        } else if (event == JSON_OBJECT_BEGIN && values == 0) {
+        } else if (event == EVENT_OBJECT_BEGIN && values == 0) {
             walk->a->layout = "map";
             status = walk_top(walk);
         } else {

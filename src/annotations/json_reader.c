@@ -239,11 +239,11 @@ static enum earshot_status read_word(struct json_reader *reader, enum json_event
     if (!reader->text.length)
         return fail_at(reader, error, c, "a value");
     text = reader->text.data;
-    *event = JSON_WORD;
+    *event = EVENT_WORD;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(text, words[i]) == 0)
             return EARSHOT_OK;
-    *event = JSON_NUMBER;
+    *event = EVENT_NUMBER;
     reader->number = strtod(text, &end);
     if (*end || *text == '+' || strchr(text, 'x') || strchr(text, 'X'))
         return fail(reader, error, "neither a number, a string, true, false nor null");
@@ -257,13 +257,13 @@ static enum earshot_status open_container(struct json_reader *reader, char kind,
         return fail(reader, error, "more than 64 levels of nesting");
     reader->open[reader->depth++] = kind;
     reader->state = JSON_BEFORE_FIRST;
-    *event = kind == '{' ? JSON_OBJECT_BEGIN : JSON_ARRAY_BEGIN;
+    *event = kind == '{' ? EVENT_OBJECT_BEGIN : EVENT_ARRAY_BEGIN;
     return EARSHOT_OK;
 }
 
 static enum earshot_status close_container(struct json_reader *reader, enum json_event *event)
 {
-    *event = reader->open[--reader->depth] == '{' ? JSON_OBJECT_END : JSON_ARRAY_END;
+    *event = reader->open[--reader->depth] == '{' ? EVENT_OBJECT_END : EVENT_ARRAY_END;
     reader->state = JSON_AFTER_VALUE;
     return EARSHOT_OK;
 }
@@ -281,7 +281,7 @@ static enum earshot_status read_value(struct json_reader *reader, enum json_even
     reader->state = JSON_AFTER_VALUE;
     if (c == '"') {
         reader->at++;
-        *event = JSON_STRING;
+        *event = EVENT_STRING;
         return read_string(reader, error);
     }
     return read_word(reader, event, error);
@@ -303,7 +303,7 @@ static enum earshot_status read_key(struct json_reader *reader, enum json_event 
     if (c != ':')
         return fail_at(reader, error, c, "a colon");
     reader->state = JSON_AFTER_KEY;
-    *event = JSON_KEY;
+    *event = EVENT_KEY;
     return EARSHOT_OK;
 }
 
@@ -328,7 +328,7 @@ static enum earshot_status read_top(struct json_reader *reader, enum json_event 
     skip_space(reader);
     c = peek(reader);
     if (c == END_OF_FILE) {
-        *event = JSON_END;
+        *event = EVENT_END;
         return EARSHOT_OK;
     }
     return read_value(reader, event, error);
@@ -365,7 +365,7 @@ enum earshot_status json_skip(struct json_reader *reader, enum json_event begun,
 {
     int depth = reader->depth;
 
-    if (begun != JSON_OBJECT_BEGIN && begun != JSON_ARRAY_BEGIN)
+    if (begun != EVENT_OBJECT_BEGIN && begun != EVENT_ARRAY_BEGIN)
         return EARSHOT_OK;
     while (reader->depth >= depth) {
         enum json_event event;

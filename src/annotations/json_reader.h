@@ -18,15 +18,15 @@
 #define JSON_STRING_BYTES_MAX (1u << 20)
 
 enum json_event {
-    JSON_END, /* of the file */
-    JSON_OBJECT_BEGIN,
-    JSON_OBJECT_END,
-    JSON_ARRAY_BEGIN,
-    JSON_ARRAY_END,
-    JSON_KEY,    /* in text */
-    JSON_STRING, /* in text */
-    JSON_NUMBER, /* in text as written, and in number */
-    JSON_WORD    /* true, false, null: in text */
+    EVENT_END, /* of the file */
+    EVENT_OBJECT_BEGIN,
+    EVENT_OBJECT_END,
+    EVENT_ARRAY_BEGIN,
+    EVENT_ARRAY_END,
+    EVENT_KEY,    /* in text */
+    EVENT_STRING, /* in text */
+    EVENT_NUMBER, /* in text as written, and in number */
+    EVENT_WORD    /* true, false, null: in text */
 };
 
 /* A source of bytes: at most `size` of them into buffer; 0 at the end. */
@@ -52,7 +52,7 @@ void json_reader_free(struct json_reader *reader);
 enum earshot_status json_next(struct json_reader *reader, enum json_event *event,
                               struct earshot_error *error);
 
-/* After JSON_OBJECT_BEGIN or JSON_ARRAY_BEGIN: reads to its end.  After anything else: nothing. */
+/* After EVENT_OBJECT_BEGIN or EVENT_ARRAY_BEGIN: reads to its end.  After anything else: nothing. */
 enum earshot_status json_skip(struct json_reader *reader, enum json_event begun,
                               struct earshot_error *error);
 

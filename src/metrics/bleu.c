@@ -99,52 +99,68 @@ static size_t closest_length(const struct corpus *corpus, size_t item, size_t le
     return best;
 }
 
-static void combine(const uint64_t *correct, const uint64_t *guess, uint64_t length,
-                    uint64_t reference_length, double *score)
+void bleu_combine(const struct bleu_counts *counts, double score[NGRAM_MAX])
 {
-    double ratio = ((double)length + TINY) / ((double)reference_length + SMALL), product = 1;
+    double ratio = ((double)counts->length + TINY) / ((double)counts->reference_length + SMALL);
+    double product = 1;
 
     for (int k = 0; k < NGRAM_MAX; k++) {
-        product *= ((double)correct[k] + TINY) / ((double)guess[k] + SMALL);
+        product *= ((double)counts->correct[k] + TINY) / ((double)counts->guess[k] + SMALL);
         score[k] = pow(product, 1.0 / (k + 1));
         if (ratio < 1)
             score[k] *= exp(1 - 1 / ratio);
     }
 }
 
+void bleu_add(struct bleu_counts *sum, const struct bleu_counts *counts)
+{
+    sum->length += counts->length;
+    sum->reference_length += counts->reference_length;
+    for (int k = 0; k < NGRAM_MAX; k++) {
+        sum->guess[k] += counts->guess[k];
+        sum->correct[k] += counts->correct[k];
+    }
+}
+
+void bleu_free(struct bleu_result *result)
+{
+    free(result->item);
+    free(result->counts);
+    *result = (struct bleu_result){0};
+}
+
 enum earshot_status bleu_score(const struct corpus *corpus, struct bleu_result *result,
                                struct earshot_error *error)
 {
+    size_t items = corpus->item_count ? corpus->item_count : 1;
     struct count_table table = {0};
 
     *result = (struct bleu_result){0};
-    result->item = calloc(corpus->item_count ? corpus->item_count : 1, sizeof *result->item);
-    if (!result->item)
-        return error_memory(error, corpus->item_count * sizeof *result->item);
+    result->item = calloc(items, sizeof *result->item);
+    result->counts = calloc(items, sizeof *result->counts);
+    if (!result->item || !result->counts)
+        goto memory;
     for (size_t i = 0; i < corpus->item_count; i++) {
-        size_t length = sentence_words(&corpus->candidates, i).count;
-        size_t reference_length = closest_length(corpus, i, length);
-        uint64_t guess[NGRAM_MAX], correct[NGRAM_MAX];
+        struct bleu_counts *counts = &result->counts[i];
 
         if (corpus->first_reference[i] == corpus->first_reference[i + 1])
             continue;
+        counts->length = sentence_words(&corpus->candidates, i).count;
+        counts->reference_length = closest_length(corpus, i, counts->length);
         for (int k = 0; k < NGRAM_MAX; k++) {
-            if (!prepare(&table, length)) {
-                free(result->item);
-                result->item = NULL;
-                return error_memory(error, length * sizeof *table.slot);
-            }
-            guess[k] = length > (size_t)k ? length - (size_t)k : 0;
-            correct[k] = clipped_matches(&table, corpus, i, k + 1);
-            result->guess[k] += guess[k];
-            result->correct[k] += correct[k];
+            if (!prepare(&table, counts->length))
+                goto memory;
+            counts->guess[k] = counts->length > (size_t)k ? counts->length - (size_t)k : 0;
+            counts->correct[k] = clipped_matches(&table, corpus, i, k + 1);
         }
-        result->test_length += length;
-        result->reference_length += reference_length;
-        combine(correct, guess, length, reference_length, result->item[i]);
+        bleu_add(&result->total, counts);
+        bleu_combine(counts, result->item[i]);
     }
     free(table.slot);
-    combine(result->correct, result->guess, result->test_length, result->reference_length,
-            result->corpus);
+    bleu_combine(&result->total, result->corpus);
     return EARSHOT_OK;
+memory:
+    free(table.slot);
+    bleu_free(result);
+    return error_memory(error, items * sizeof *result->counts);
 }

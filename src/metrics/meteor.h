@@ -27,6 +27,7 @@ struct meteor_sources {
     const char *directory;   /* with index.sense, *.exc, and perhaps paraphrase-en.gz and
                                 function.words; NULL: where Debian keeps WordNet */
     const char *paraphrases; /* the table alone, plain or gzip; NULL: the directory's, if any */
+    bool no_paraphrases;     /* leave the table alone even if it is there */
     bool exact_stem_only;    /* no WordNet, no paraphrases: nothing is read */
 };
 

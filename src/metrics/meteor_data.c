@@ -756,7 +756,8 @@ enum earshot_status meteor_data_load(const struct meteor_sources *sources, struc
                                      : str_format("%s/paraphrase-en.gz", directory);
         if (status == EARSHOT_OK && !table)
             status = error_memory(error, 64);
-        if (status == EARSHOT_OK && (sources->paraphrases || file_exists(table)))
+        if (status == EARSHOT_OK && !sources->no_paraphrases &&
+            (sources->paraphrases || file_exists(table)))
             status = load_paraphrases(data, table, error);
         free(table);
     }

@@ -15,14 +15,23 @@
  * BLEU (Papineni et al., ACL 2002), the reference length being the closest one.  The corpus score
  * comes from summed counts; it is no mean.
  */
+struct bleu_counts {
+    uint64_t length, reference_length, guess[NGRAM_MAX], correct[NGRAM_MAX];
+};
+
 struct bleu_result {
     double corpus[NGRAM_MAX];
-    double (*item)[NGRAM_MAX]; /* [item_count], malloc'd */
-    uint64_t test_length, reference_length, guess[NGRAM_MAX], correct[NGRAM_MAX];
+    double (*item)[NGRAM_MAX];         /* [item_count] */
+    struct bleu_counts total, *counts; /* counts: [item_count] */
 };
+
+/* The scores of (summed) counts. */
+void bleu_combine(const struct bleu_counts *counts, double score[NGRAM_MAX]);
+void bleu_add(struct bleu_counts *sum, const struct bleu_counts *counts);
 
 enum earshot_status bleu_score(const struct corpus *corpus, struct bleu_result *result,
                                struct earshot_error *error);
+void bleu_free(struct bleu_result *result);
 
 /*
  * ROUGE-L (Lin, 2004) with beta 1.2: the F-score of the best precision and the best recall, each

@@ -294,10 +294,10 @@ static void check_scores(const json_t *set, const struct corpus *corpus,
             check_score(scores, "corpus", bleu_key[k], bleu.corpus[k], result);
             if (totals) {
                 compare_number(
-                    result, "guess", "corpus", (double)bleu.guess[k],
+                    result, "guess", "corpus", (double)bleu.total.guess[k],
                     json_number_value(json_array_get(json_object_get(totals, "guess"), (size_t)k)),
                     0);
-                compare_number(result, "correct", "corpus", (double)bleu.correct[k],
+                compare_number(result, "correct", "corpus", (double)bleu.total.correct[k],
                                json_number_value(
                                    json_array_get(json_object_get(totals, "correct"), (size_t)k)),
                                0);
@@ -307,10 +307,10 @@ static void check_scores(const json_t *set, const struct corpus *corpus,
                             bleu_key[k], bleu.item[i][k], result);
         }
         if (totals) {
-            check_score(totals, "corpus", "testlen", (double)bleu.test_length, result);
-            check_score(totals, "corpus", "reflen", (double)bleu.reference_length, result);
+            check_score(totals, "corpus", "testlen", (double)bleu.total.length, result);
+            check_score(totals, "corpus", "reflen", (double)bleu.total.reference_length, result);
         }
-        free(bleu.item);
+        bleu_free(&bleu);
     }
     for (int m = 0; m < 3; m++) {
         static const char *const key[] = {"ROUGE_L", "CIDEr", "CIDEr_plain"};
@@ -533,7 +533,8 @@ static struct meteor_data *load_data(const char *wordnet, const char *path, cons
     const char *slash = strrchr(path, '/');
     char *beside =
         table ? str_format("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, table) : NULL;
-    struct meteor_sources sources = {wordnet, beside, false};
+    struct meteor_sources sources = {
+        .directory = wordnet, .paraphrases = beside, .no_paraphrases = !table};
     struct meteor_data *data = NULL;
 
     if (!beside || file_exists(beside))

@@ -1,0 +1,73 @@
+/*
+ * eval.h: the parts of `earshot eval`: what was scored, how it is written down, how two records are
+ * compared, and the report of the worst items.
+ */
+#ifndef EARSHOT_CLI_EVAL_H
+#define EARSHOT_CLI_EVAL_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "annotations/annotations.h"
+#include "base/error.h"
+#include "base/sha256.h"
+#include "metrics/evaluate.h"
+
+#define EVAL_RECORD_FORMAT "earshot-scores-1"
+
+struct eval_pair {
+    const struct annotation_item *reference, *result;
+};
+
+/* One evaluation: both files, the items that both have, and their scores. */
+struct eval_run {
+    const char *results_path, *references_path, *split;
+    bool tokenised;
+    struct annotations references, results;
+    struct eval_pair *pair; /* in order of the references */
+    size_t pair_count;
+    size_t without_result, without_reference; /* items that only one side has */
+    struct evaluation evaluation;
+    char ids_hash[SHA256_HEX_SIZE], results_hash[SHA256_HEX_SIZE], references_hash[SHA256_HEX_SIZE];
+};
+
+const char *eval_candidate(const struct eval_run *run, size_t item);
+
+/* The three hashes; items count in order of their ids, so the order of the files does not matter.
+ */
+enum earshot_status eval_hash(struct eval_run *run, struct earshot_error *error);
+
+/* The record: see docs/EVAL.md. */
+void eval_write_json(const struct eval_run *run, FILE *stream);
+void eval_write_text(const struct eval_run *run, FILE *stream);
+void eval_write_csv(const struct eval_run *run, FILE *stream);
+/* A line an item: CSV if the name ends in .csv, JSON lines otherwise. */
+enum earshot_status eval_write_items(const struct eval_run *run, const char *path,
+                                     struct earshot_error *error);
+
+/* A JSON string, quotes included. */
+void eval_write_string(FILE *stream, const char *text);
+
+/* The `count` items with the lowest CIDEr (the last column, without CIDEr), worst first; malloc'd.
+ * *column says which score it was. */
+size_t *eval_worst(const struct eval_run *run, size_t count, int *column);
+void eval_write_worst(const struct eval_run *run, const size_t *item, size_t count, int column,
+                      FILE *stream);
+/* The same as a page that needs no other file; frames of the media come from media_directory, or
+ * from beside the references, where they are found. */
+enum earshot_status eval_write_html(const struct eval_run *run, const size_t *item, size_t count,
+                                    int column, const char *media_directory, const char *path,
+                                    struct earshot_error *error);
+
+struct eval_compare_options {
+    int64_t samples, seed;
+    double confidence;
+    bool different_ids, json;
+};
+
+/* Compares two records; writes a table. */
+enum earshot_status eval_compare(const char *path_a, const char *path_b,
+                                 const struct eval_compare_options *options, FILE *stream,
+                                 struct earshot_error *error);
+
+#endif
