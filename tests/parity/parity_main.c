@@ -59,7 +59,8 @@ bool parity_use(struct parity *parity, const char *name)
     return parity_use_suffixed(parity, name, strlen(name), "");
 }
 
-static void say(const char *verdict, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(const char *verdict, const char *format,
+                                                      va_list args)
 {
     printf("%s  ", verdict);
     vprintf(format, args);
