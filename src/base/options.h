@@ -3,8 +3,8 @@
  *
  * A table describes the fields of one caller's struct.  Its keys are dotted words ("fusion.kind");
  * the same key is a flag ("--fusion.kind cross", "--fusion.kind=cross"; a bool is also "--key" and
- * "--no-key"; '-' and '_' in a key are the same) and a path in a JSON object ({"fusion": {"kind": "cross"}}).  The defaults are whatever
- * the struct holds before parsing.
+ * "--no-key"; '-' and '_' in a key are the same) and a path in a JSON object ({"fusion": {"kind":
+ * "cross"}}).  The defaults are whatever the struct holds before parsing.
  */
 #ifndef EARSHOT_BASE_OPTIONS_H
 #define EARSHOT_BASE_OPTIONS_H
@@ -23,20 +23,20 @@ struct option_list {
 };
 
 enum option_type {
-    OPTION_BOOL,     /* bool */
-    OPTION_INT,      /* int64_t, within [min, max] */
-    OPTION_FLOAT,    /* double, within [min, max]; never NaN */
-    OPTION_STRING,   /* char *, malloc'd or NULL; options_free frees it */
-    OPTION_CHOICE,   /* int: an index into choices */
-    OPTION_INT_LIST  /* struct option_list, each value within [min, max] */
+    OPTION_BOOL,    /* bool */
+    OPTION_INT,     /* int64_t, within [min, max] */
+    OPTION_FLOAT,   /* double, within [min, max]; never NaN */
+    OPTION_STRING,  /* char *, malloc'd or NULL; options_free frees it */
+    OPTION_CHOICE,  /* int: an index into choices */
+    OPTION_INT_LIST /* struct option_list, each value within [min, max] */
 };
 
 struct option {
     const char *key;
     char letter; /* short flag, or 0 */
     enum option_type type;
-    size_t offset; /* offsetof(the caller's struct, field) */
-    double min, max; /* both 0: any finite value */
+    size_t offset;              /* offsetof(the caller's struct, field) */
+    double min, max;            /* both 0: any finite value */
     const char *const *choices; /* NULL-terminated, OPTION_CHOICE only */
     const char *argument;       /* what --help calls the value: "N", "FILE", "S" */
     const char *help;           /* one sentence */
@@ -53,8 +53,8 @@ enum earshot_status options_set(struct option_table table, void *target, const c
 
 /*
  * Parses argv[1..argc), moving what is not an option (and everything after "--") to the front of
- * argv[1..]; *positional_count says how many.  "-" alone is positional.  Several tables may apply at
- * once: the first that knows a key takes it.
+ * argv[1..]; *positional_count says how many.  "-" alone is positional.  Several tables may apply
+ * at once: the first that knows a key takes it.
  */
 struct option_binding {
     struct option_table table;

@@ -21,8 +21,8 @@ void clip_times(double start_s, double end_s, int frames, double *times_s);
 
 /* The size to scale a source of source_width x source_height to, so that a centre crop of
  * width x height remains (aspect ratio kept; at least width x height).  No side is scaled to more
- * than CLIP_STRETCH_MAX times the clip's: stranger shapes are squeezed to that, so that a 10000 x 16
- * picture does not become one of 140000 x 224. */
+ * than CLIP_STRETCH_MAX times the clip's: stranger shapes are squeezed to that, so that a 10000 x
+ * 16 picture does not become one of 140000 x 224. */
 void clip_scaled_size(const struct clip_options *options, int source_width, int source_height,
                       int *width, int *height);
 

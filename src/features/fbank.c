@@ -1,9 +1,9 @@
 /*
  * fbank.c: Kaldi-style log-mel filterbank.  See fbank.h.
  *
- * A frame of 400 samples: minus its mean; pre-emphasis x[i] -= 0.97 x[i-1], x[0] -= 0.97 x[0]; times
- * a symmetric Hann window; zero-padded to 512; |DFT|^2; triangles that are linear in
- * mel(f) = 1127 ln(1 + f / 700) and equally spaced there; ln(max(energy, 2^-23)).
+ * A frame of 400 samples: minus its mean; pre-emphasis x[i] -= 0.97 x[i-1], x[0] -= 0.97 x[0];
+ * times a symmetric Hann window; zero-padded to 512; |DFT|^2; triangles that are linear in mel(f) =
+ * 1127 ln(1 + f / 700) and equally spaced there; ln(max(energy, 2^-23)).
  *
  * Everything between the samples and the stored logarithm is double precision, so what differs from
  * the float32 original is the original's rounding.
@@ -26,8 +26,8 @@ struct fbank {
     struct fbank_options options;
     double window[FRAME];
     float shown_window[FRAME]; /* rounded, for fbank_window: 6e-8 off is seen in quiet bins */
-    float *bank; /* [mel_bins][FFT_BINS] */
-    int *range;  /* [mel_bins][2]: where a row of bank is not zero */
+    float *bank;               /* [mel_bins][FFT_BINS] */
+    int *range;                /* [mel_bins][2]: where a row of bank is not zero */
 };
 
 static double mel(double hz)

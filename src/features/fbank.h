@@ -2,7 +2,8 @@
  * fbank.h: Kaldi-style log-mel filterbank as the Audio Spectrogram Transformer uses it.
  *
  * Equal to torchaudio.compliance.kaldi.fbank(htk_compat, hanning window, no dither, no energy) at
- * 16 kHz, 25 ms frames every 10 ms, 512-point FFT, followed by AST's pad/cut and (v - mean) / (2 std).
+ * 16 kHz, 25 ms frames every 10 ms, 512-point FFT, followed by AST's pad/cut and (v - mean) / (2
+ * std).
  */
 #ifndef EARSHOT_FEATURES_FBANK_H
 #define EARSHOT_FEATURES_FBANK_H
@@ -10,10 +11,10 @@
 #include "base/error.h"
 
 struct fbank_options {
-    int mel_bins;                   /* 128 */
-    double low_hz, high_hz;         /* 20, 8000 */
-    bool subtract_mean;             /* AST's training code subtracts the clip's mean; its inference does not */
-    float mean, std;                /* of the data set: -4.2677393, 4.5689974 */
+    int mel_bins;           /* 128 */
+    double low_hz, high_hz; /* 20, 8000 */
+    bool subtract_mean; /* AST's training code subtracts the clip's mean; its inference does not */
+    float mean, std;    /* of the data set: -4.2677393, 4.5689974 */
 };
 
 extern const struct fbank_options fbank_options_default;

@@ -47,11 +47,8 @@ extern const struct parity_kind parity_fbank, parity_wordpiece;
 
 /* FOLDER/NAME; the caller frees it.  Ends the program when out of memory. */
 char *parity_path(const struct parity *parity, const char *name);
-/* Whether the folder has a file of that name; if so, it counts as dealt with. */
-bool parity_use(struct parity *parity, const char *name);
-/* parity_use of STEM followed by SUFFIX. */
-bool parity_use_suffixed(struct parity *parity, const char *stem, size_t stem_length,
-                         const char *suffix);
+/* Whether the folder has a file STEM + SUFFIX; if so, it counts as dealt with. */
+bool parity_use(struct parity *parity, const char *stem, size_t stem_length, const char *suffix);
 
 /* One comparison: passes if worst <= tolerance (NaN does not). */
 bool parity_check(struct parity *parity, double worst, double tolerance, const char *format, ...)

@@ -369,7 +369,7 @@ static void run_fixture(struct parity *parity, const char *file_name)
     char *name = str_format("%.*s", (int)stem, file_name);
     char *path = parity_path(parity, file_name);
     char *wav_path = str_format("%s/%s.wav", parity->folder, name ? name : "");
-    bool has_wav = parity_use_suffixed(parity, file_name, stem, ".wav");
+    bool has_wav = parity_use(parity, file_name, stem, ".wav");
     struct earshot_error error;
 
     fixture.name = name;

@@ -39,8 +39,7 @@ char *parity_path(const struct parity *parity, const char *name)
     return path;
 }
 
-bool parity_use_suffixed(struct parity *parity, const char *stem, size_t stem_length,
-                         const char *suffix)
+bool parity_use(struct parity *parity, const char *stem, size_t stem_length, const char *suffix)
 {
     for (int i = 0; i < parity->entry_count; i++) {
         struct parity_entry *entry = &parity->entry[i];
@@ -54,12 +53,8 @@ bool parity_use_suffixed(struct parity *parity, const char *stem, size_t stem_le
     return false;
 }
 
-bool parity_use(struct parity *parity, const char *name)
-{
-    return parity_use_suffixed(parity, name, strlen(name), "");
-}
-
-static void say(const char *verdict, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(const char *verdict, const char *format,
+                                                      va_list args)
 {
     printf("%s  ", verdict);
     vprintf(format, args);
