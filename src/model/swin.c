@@ -202,7 +202,7 @@ static struct stage_indices stage_indices(struct graph *g, const struct swin *sw
     struct stage_indices s = {{NULL}, {NULL}, {NULL}, NULL};
     int64_t cells = grid[0] * grid[1] * grid[2];
 
-    for (int shifted = 0; shifted < 2 && shifted < depth; shifted++) {
+    for (int shifted = 0; shifted < 2 && shifted < depth && !graph_failed(g); shifted++) {
         struct window_plan p = window_plan(&swin->config, grid, shifted);
         int64_t rows = batch * p.windows * p.tokens;
         int32_t *to, *from, *region = NULL;

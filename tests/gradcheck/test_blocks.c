@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/captioner.h"
+#include "support/tiny.h"
 
 static struct backend *backend;
 
@@ -261,96 +261,37 @@ static void decoder(void **state)
     params_free(params);
 }
 
-#define CLIPS 3
-#define TIMES 2 /* the clips with both streams, then with one or the other only */
-#define LENGTH 4
-
-struct captioner_case {
-    struct captioner *captioner;
-    float video[CLIPS * 3 * 4 * 8 * 8], audio[CLIPS * 12 * 8];
-};
-
 static struct tensor *build_captioner(struct graph *g, void *context, struct tensor **in)
 {
-    static const uint8_t present[CLIPS * STREAM_COUNT] = {1, 1, 1, 1, 0, 1};
-    static const uint8_t repeated[TIMES * CLIPS * STREAM_COUNT] = {1, 1, 1, 1, 0, 1,
-                                                                   1, 0, 0, 1, 0, 1};
-    struct captioner_case *c = context;
-    struct clip_batch batch = {CLIPS, c->video, c->audio, present};
-    struct stream_set streams = captioner_encode(g, c->captioner, &batch);
-    int64_t dim[2] = {TIMES * CLIPS, LENGTH}, rows = TIMES * CLIPS * LENGTH;
-    int32_t ids[TIMES * CLIPS * LENGTH], target[TIMES * CLIPS * LENGTH];
-    float weight[TIMES * CLIPS * LENGTH];
-    struct fusion_memory memory;
-    struct tensor *logits;
-
     (void)in;
-    for (int i = 0; i < rows; i++) {
-        ids[i] = i * 5 % 11;
-        target[i] = i % 7 == 3 ? -1 : i * 3 % 11;
-        weight[i] = 0.25f * (float)(i % 5);
-    }
-    streams = captioner_repeat(g, &streams, TIMES, repeated);
-    memory = fusion_forward(g, &c->captioner->fusion, &streams);
-    logits = decoder_forward(g, &c->captioner->decoder, &memory,
-                             graph_input(g, ELEMENT_I32, 2, dim, ids));
-    return op_cross_entropy(g, logits, graph_input(g, ELEMENT_I32, 1, &rows, target),
-                            graph_input(g, ELEMENT_F32, 1, &rows, weight), 0.1f);
-}
-
-static void captioner_config(struct model_config *config)
-{
-    *config = fusion_config(FUSION_LOCAL_GLOBAL, 1);
-    config->fusion.layers = 1;
-    config->video = (struct swin_config){.frames = 4,
-                                         .height = 8,
-                                         .width = 8,
-                                         .patch = {3, {2, 2, 2}},
-                                         .window = {3, {2, 3, 3}},
-                                         .embed = 4,
-                                         .depths = {2, {2, 1}},
-                                         .heads = {2, {1, 2}},
-                                         .mlp_ratio = 2,
-                                         .drop_path = 0.2};
-    config->audio = (struct ast_config){.frames = 12,
-                                        .mel_bins = 8,
-                                        .patch = {2, {4, 4}},
-                                        .stride = {2, {4, 4}},
-                                        .hidden = 6,
-                                        .layers = 1,
-                                        .heads = 2,
-                                        .mlp_ratio = 2,
-                                        .dropout = 0.1,
-                                        .epsilon = 1e-6};
-    config->decoder = (struct decoder_config){
-        .layers = 1, .heads = 2, .max_length = 5, .mlp_ratio = 2, .dropout = 0.1, .vocabulary = 11};
+    return tiny_losses(g, context);
 }
 
 static void whole_captioner(void **state)
 {
-    static struct captioner_case c;
+    struct model_config config = tiny_config(FUSION_LOCAL_GLOBAL, 1);
     struct earshot_error error;
-    struct model_config config;
+    struct captioner *captioner;
 
     (void)state;
-    for (size_t i = 0; i < sizeof c.video / sizeof *c.video; i++)
-        c.video[i] = (float)(i * 37 % 101) / 50 - 1;
-    for (size_t i = 0; i < sizeof c.audio / sizeof *c.audio; i++)
-        c.audio[i] = (float)(i * 53 % 97) / 48 - 1;
-    captioner_config(&config);
+    tiny_set_dropout(&config);
+    config.fusion.layers = config.decoder.layers = 1;
     for (int frozen = 0; frozen < 2; frozen++) {
-        assert_ok(captioner_new(&config, &c.captioner, &error));
-        for (int i = 0; frozen && i < params_count(c.captioner->params); i++) {
-            struct param *param = params_at(c.captioner->params, i);
+        assert_ok(captioner_new(&config, &captioner, &error));
+        for (int i = 0; frozen && i < params_count(captioner->params); i++) {
+            struct param *param = params_at(captioner->params, i);
 
             param->trainable = strncmp(param->name, "video.", 6) != 0 && i % 3 != 0;
         }
-        allocate(c.captioner->params);
-        run((struct gradcheck){.what = frozen ? "captioner, partly frozen" : "captioner",
-                               .build = build_captioner,
-                               .context = &c,
-                               .params = c.captioner->params});
-        captioner_free(c.captioner);
+        allocate(captioner->params);
+        gradcheck_run(&(struct gradcheck){.what = frozen ? "captioner, partly frozen" : "captioner",
+                                          .backend = backend,
+                                          .build = build_captioner,
+                                          .context = captioner,
+                                          .params = captioner->params,
+                                          .mode = GRAPH_TRAIN,
+                                          .checkpoint = frozen});
+        captioner_free(captioner);
     }
 }
 

@@ -11,20 +11,10 @@
 #include "base/random.h"
 #include "base/str.h"
 #include "model/captioner.h"
-#include "support/gradcheck.h"
+#include "support/tiny.h"
 
 static struct backend *backend;
 static struct graph *graph;
-
-static float *normals(int64_t n, uint64_t stream)
-{
-    float *x = malloc((size_t)n * sizeof *x);
-
-    assert_non_null(x);
-    for (int64_t i = 0; i < n; i++)
-        x[i] = (float)random_normal(5, stream, (uint64_t)i);
-    return x;
-}
 
 static void assert_near(const char *what, const float *got, const float *want, int64_t n,
                         double tolerance)
@@ -107,57 +97,9 @@ static void a_model_needs_a_stream(void **state)
 /* ---- a small captioner ------------------------------------------------------------------------
  */
 
-#define VOCABULARY 13
 #define TOKENS 6
 
-static struct model_config small_config(int kind, int local)
-{
-    return (struct model_config){
-        .width = 12,
-        .use_stream = {true, true},
-        .window_s = 2,
-        .video = {.frames = 4,
-                  .height = 8,
-                  .width = 10,
-                  .patch = {3, {2, 2, 2}},
-                  .window = {3, {2, 3, 3}},
-                  .embed = 4,
-                  .depths = {2, {2, 1}},
-                  .heads = {2, {1, 2}},
-                  .mlp_ratio = 2},
-        .audio = {.frames = 16,
-                  .mel_bins = 8,
-                  .patch = {2, {4, 4}},
-                  .stride = {2, {4, 3}},
-                  .hidden = 6,
-                  .layers = 1,
-                  .heads = 2,
-                  .mlp_ratio = 2,
-                  .epsilon = 1e-6,
-                  .std = 1},
-        .fusion = {.kind = kind,
-                   .local = local,
-                   .layers = 2,
-                   .heads = 3,
-                   .global_tokens = 2,
-                   .mlp_ratio = 2},
-        .decoder =
-            {.layers = 2, .heads = 2, .max_length = 9, .mlp_ratio = 2, .vocabulary = VOCABULARY},
-    };
-}
-
-static struct captioner *new_captioner(const struct model_config *config)
-{
-    struct earshot_error error;
-    struct captioner *captioner;
-
-    assert_ok(captioner_new(config, &captioner, &error));
-    assert_ok(params_allocate(captioner->params, backend, false, &error));
-    gradcheck_randomise(captioner->params);
-    return captioner;
-}
-
-/* logits[size, TOKENS, VOCABULARY] of the same words after every clip. */
+/* logits[size, TOKENS, TINY_VOCABULARY] of the same words after every clip. */
 static void run_captioner(const struct captioner *c, const struct clip_batch *batch, float *logits)
 {
     struct earshot_error error;
@@ -167,7 +109,7 @@ static void run_captioner(const struct captioner *c, const struct clip_batch *ba
     int32_t ids[8 * TOKENS];
 
     for (int i = 0; i < 8 * TOKENS; i++)
-        ids[i] = i % TOKENS * 5 % VOCABULARY;
+        ids[i] = i % TOKENS * 5 % TINY_VOCABULARY;
     graph_begin(graph, GRAPH_INFER, 0, 0);
     streams = captioner_encode(graph, c, batch);
     memory = fusion_forward(graph, &c->fusion, &streams);
@@ -197,7 +139,7 @@ static void expected_logits(const struct captioner *c, const float *memory, cons
     int64_t width = c->config.width;
     struct fusion_memory m;
     struct tensor *out;
-    float all[16 * VOCABULARY];
+    float all[16 * TINY_VOCABULARY];
 
     graph_begin(graph, GRAPH_INFER, 0, 0);
     m.tokens = graph_input(graph, ELEMENT_ACT, 3, (int64_t[]){1, MEMORY, width},
@@ -208,7 +150,7 @@ static void expected_logits(const struct captioner *c, const float *memory, cons
                           graph_input(graph, ELEMENT_I32, 2, (int64_t[]){1, length}, h->token));
     graph_download(graph, out, all);
     assert_int_equal(graph_status(graph, NULL), EARSHOT_OK);
-    memcpy(logits, all + (length - 1) * VOCABULARY, VOCABULARY * sizeof *logits);
+    memcpy(logits, all + (length - 1) * TINY_VOCABULARY, TINY_VOCABULARY * sizeof *logits);
 }
 
 static void begin_cache(const struct captioner *c, struct decoder_cache *cache, const float *tokens,
@@ -235,7 +177,7 @@ static void decode_like_forward(const struct captioner *c, struct decoder_cache 
     struct random_sequence random = {seed, 0, 0};
     struct hypothesis now[ROWS] = {{{0}, 0}}, before[ROWS];
     int first[SAMPLES + 1] = {0};
-    float got[ROWS * VOCABULARY], want[VOCABULARY];
+    float got[ROWS * TINY_VOCABULARY], want[TINY_VOCABULARY];
 
     for (int step = 0; step < 9; step++) {
         int32_t tokens[ROWS], parents[ROWS], sample[ROWS];
@@ -248,7 +190,7 @@ static void decode_like_forward(const struct captioner *c, struct decoder_cache 
             for (int i = 0; i < beams[step][s] && (alive || step == 0); i++, rows++) {
                 parents[rows] =
                     step ? first[s] + (int32_t)random_next_below(&random, (uint64_t)alive) : 0;
-                tokens[rows] = (int32_t)random_next_below(&random, VOCABULARY);
+                tokens[rows] = (int32_t)random_next_below(&random, TINY_VOCABULARY);
                 sample[rows] = s;
                 now[rows] = before[parents[rows]];
                 now[rows].sample = s;
@@ -265,7 +207,7 @@ static void decode_like_forward(const struct captioner *c, struct decoder_cache 
         assert_int_equal(graph_status(graph, NULL), EARSHOT_OK);
         for (int r = 0; r < rows; r++) {
             expected_logits(c, memory, mask, &now[r], step + 1, want);
-            assert_near("a step's logits", got + r * VOCABULARY, want, VOCABULARY, 1e-5);
+            assert_near("a step's logits", got + r * TINY_VOCABULARY, want, TINY_VOCABULARY, 1e-5);
         }
     }
 }
@@ -273,15 +215,15 @@ static void decode_like_forward(const struct captioner *c, struct decoder_cache 
 static void steps_equal_forward(void **state)
 {
     static const uint8_t mask[SAMPLES * MEMORY] = {1, 1, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0};
-    struct model_config config = small_config(FUSION_NONE, 0);
-    struct captioner *c = new_captioner(&config);
+    struct model_config config = tiny_config(FUSION_NONE, 0);
+    struct captioner *c = tiny_captioner(&config, backend, false);
     struct decoder_cache *cache;
     struct earshot_error error;
 
     (void)state;
     assert_ok(decoder_cache_new(&c->decoder, backend, SAMPLES, ROWS, MEMORY, &cache, &error));
     for (uint64_t seed = 1; seed <= 3; seed++) { /* the cache is used again */
-        float *memory = normals(SAMPLES * MEMORY * config.width, seed);
+        float *memory = tiny_normals(SAMPLES * MEMORY * config.width, seed);
 
         begin_cache(c, cache, memory, mask);
         decode_like_forward(c, cache, memory, mask, seed);
@@ -295,12 +237,12 @@ static void steps_that_do_not_fit(void **state)
 {
     static const uint8_t mask[SAMPLES * MEMORY] = {1};
     static const int32_t zeros[ROWS + 1] = {0};
-    struct model_config config = small_config(FUSION_NONE, 0);
-    struct captioner *c = new_captioner(&config);
+    struct model_config config = tiny_config(FUSION_NONE, 0);
+    struct captioner *c = tiny_captioner(&config, backend, false);
     struct decoder_cache *cache;
     struct earshot_error error;
     struct tensor *ids;
-    float *memory = normals(SAMPLES * MEMORY * config.width, 1);
+    float *memory = tiny_normals(SAMPLES * MEMORY * config.width, 1);
 
     (void)state;
     assert_ok(decoder_cache_new(&c->decoder, backend, SAMPLES, ROWS, MEMORY, &cache, &error));
@@ -331,17 +273,15 @@ static void steps_that_do_not_fit(void **state)
  */
 
 #define CLIPS 4
-#define VIDEO (3 * 4 * 8 * 10)
-#define AUDIO (16 * 8)
-#define LOGITS (TOKENS * VOCABULARY)
+#define LOGITS (TOKENS * TINY_VOCABULARY)
 
 /* Calls the function with every kind of fusion. */
 static void for_each_fusion(void (*check)(const struct captioner *c))
 {
     for (int kind = FUSION_NONE; kind <= FUSION_LOCAL_GLOBAL; kind++)
         for (int local = 0; local <= (kind == FUSION_LOCAL_GLOBAL); local++) {
-            struct model_config config = small_config(kind, local);
-            struct captioner *c = new_captioner(&config);
+            struct model_config config = tiny_config(kind, local);
+            struct captioner *c = tiny_captioner(&config, backend, false);
 
             check(c);
             captioner_free(c);
@@ -351,13 +291,14 @@ static void for_each_fusion(void (*check)(const struct captioner *c))
 static void check_batch_is_singles(const struct captioner *c)
 {
     static const uint8_t present[CLIPS * STREAM_COUNT] = {1, 1, 1, 0, 0, 1, 1, 1};
-    float *video = normals(CLIPS * VIDEO, 1), *audio = normals(CLIPS * AUDIO, 2);
+    float *video = tiny_normals(CLIPS * TINY_VIDEO, 1),
+          *audio = tiny_normals(CLIPS * TINY_AUDIO, 2);
     float together[CLIPS * LOGITS], alone[LOGITS], other[LOGITS];
 
     run_captioner(c, &(struct clip_batch){CLIPS, video, audio, present}, together);
     for (int i = 0; i < CLIPS; i++) {
         const uint8_t *p = present + i * STREAM_COUNT;
-        struct clip_batch single = {1, video + i * VIDEO, audio + i * AUDIO, p};
+        struct clip_batch single = {1, video + i * TINY_VIDEO, audio + i * TINY_AUDIO, p};
 
         run_captioner(c, &single, alone);
         assert_near("clip in a batch", together + i * LOGITS, alone, LOGITS, 2e-5);
@@ -390,16 +331,17 @@ static void a_batch_is_its_clips(void **state)
 static void check_content_is_ignored(const struct captioner *c)
 {
     static const uint8_t present[CLIPS * STREAM_COUNT] = {1, 0, 1, 1, 0, 1, 1, 0};
-    float *video = normals(CLIPS * VIDEO, 1), *audio = normals(CLIPS * AUDIO, 2);
+    float *video = tiny_normals(CLIPS * TINY_VIDEO, 1),
+          *audio = tiny_normals(CLIPS * TINY_AUDIO, 2);
     float before[CLIPS * LOGITS], after[CLIPS * LOGITS];
     struct clip_batch batch = {CLIPS, video, audio, present};
 
     run_captioner(c, &batch, before);
     for (int i = 0; i < CLIPS; i++) {
-        for (int j = 0; j < VIDEO && !present[2 * i]; j++)
-            video[i * VIDEO + j] = j % 2 ? NAN : 1e30f;
-        for (int j = 0; j < AUDIO && !present[2 * i + 1]; j++)
-            audio[i * AUDIO + j] = j % 2 ? INFINITY : -1e30f;
+        for (int j = 0; j < TINY_VIDEO && !present[2 * i]; j++)
+            video[i * TINY_VIDEO + j] = j % 2 ? NAN : 1e30f;
+        for (int j = 0; j < TINY_AUDIO && !present[2 * i + 1]; j++)
+            audio[i * TINY_AUDIO + j] = j % 2 ? INFINITY : -1e30f;
     }
     run_captioner(c, &batch, after);
     assert_memory_equal(before, after, sizeof before);
@@ -419,8 +361,8 @@ static void check_fusion_masks(const struct captioner *c)
 {
     enum { WIDTH = 12, TOKENS_V = 5, TOKENS_A = 3, BATCH = 2 };
     static const int64_t count[STREAM_COUNT] = {TOKENS_V, TOKENS_A};
-    float *tokens[STREAM_COUNT] = {normals(BATCH * TOKENS_V * WIDTH, 1),
-                                   normals(BATCH * TOKENS_A * WIDTH, 2)};
+    float *tokens[STREAM_COUNT] = {tiny_normals(BATCH * TOKENS_V * WIDTH, 1),
+                                   tiny_normals(BATCH * TOKENS_A * WIDTH, 2)};
 
     for (int absent = 0; absent < STREAM_COUNT; absent++) {
         uint8_t present[BATCH * STREAM_COUNT] = {absent == 1, absent == 0, absent == 1,
@@ -461,8 +403,8 @@ static void fusion_never_sees_absent_tokens(void **state)
 
 static void nothing_to_look_at(void **state)
 {
-    struct model_config config = small_config(FUSION_LOCAL_GLOBAL, 0);
-    struct captioner *c = new_captioner(&config);
+    struct model_config config = tiny_config(FUSION_LOCAL_GLOBAL, 0);
+    struct captioner *c = tiny_captioner(&config, backend, false);
     struct clip_batch batch = {1, NULL, NULL, (uint8_t[]){0, 0}};
     struct stream_set streams;
     struct earshot_error error;
@@ -478,7 +420,7 @@ static void nothing_to_look_at(void **state)
 /* A model of one stream is the same network as one of two whose other stream is absent. */
 static void a_model_of_one_stream(void **state)
 {
-    float *video = normals(2 * VIDEO, 1), *audio = normals(2 * AUDIO, 2);
+    float *video = tiny_normals(2 * TINY_VIDEO, 1), *audio = tiny_normals(2 * TINY_AUDIO, 2);
     float one[2 * LOGITS], two[2 * LOGITS];
 
     (void)state;
@@ -486,11 +428,11 @@ static void a_model_of_one_stream(void **state)
         for (int s = 0; s < STREAM_COUNT; s++) {
             uint8_t present[4] = {s == 0, s == 1, s == 0, s == 1};
             struct clip_batch batch = {2, video, audio, present};
-            struct model_config config = small_config(kind, 1);
-            struct captioner *both = new_captioner(&config), *alone;
+            struct model_config config = tiny_config(kind, 1);
+            struct captioner *both = tiny_captioner(&config, backend, false), *alone;
 
             config.use_stream[!s] = false;
-            alone = new_captioner(&config); /* values depend on names only */
+            alone = tiny_captioner(&config, backend, false); /* values depend on names only */
             assert_true(params_elements(alone->params) < params_elements(both->params));
             run_captioner(both, &batch, two);
             run_captioner(alone, &batch, one);
@@ -513,8 +455,8 @@ static const char vocabulary[] =
 static const char *saved_model(const char *name, struct captioner **out)
 {
     const char *directory = test_directory(name);
-    struct model_config config = small_config(FUSION_LOCAL_GLOBAL, 0);
-    struct captioner *c = new_captioner(&config);
+    struct model_config config = tiny_config(FUSION_LOCAL_GLOBAL, 0);
+    struct captioner *c = tiny_captioner(&config, backend, false);
     struct wordpiece *tokenizer;
     struct earshot_error error;
 
@@ -558,7 +500,7 @@ static void write_file(const char *directory, const char *name, const void *byte
 static void saved_and_opened(void **state)
 {
     static const char *const files[] = {"config.json", "model.safetensors", "vocab.txt"};
-    float *video = normals(2 * VIDEO, 1), *audio = normals(2 * AUDIO, 2);
+    float *video = tiny_normals(2 * TINY_VIDEO, 1), *audio = tiny_normals(2 * TINY_AUDIO, 2);
     struct clip_batch batch = {2, video, audio, (uint8_t[]){1, 1, 1, 1}};
     float before[2 * LOGITS], after[2 * LOGITS];
     struct captioner *c, *again;
@@ -569,7 +511,7 @@ static void saved_and_opened(void **state)
     (void)state;
     snprintf(first, sizeof first, "%s", saved_model("model", &c));
     assert_ok(captioner_open(first, backend, false, &again, &tokenizer, &error));
-    assert_int_equal(wordpiece_size(tokenizer), VOCABULARY);
+    assert_int_equal(wordpiece_size(tokenizer), TINY_VOCABULARY);
     run_captioner(c, &batch, before);
     run_captioner(again, &batch, after);
     assert_memory_equal(before, after, sizeof before);
