@@ -81,7 +81,8 @@ void graph_require_gradient(struct tensor *tensor);
 /* A tensor over device memory that outlives the step (a key/value cache). */
 struct tensor *graph_external(struct graph *graph, enum element element, int rank,
                               const int64_t *dim, void *data);
-/* Host memory until the next graph_begin; never NULL (after an error: see graph.c). */
+/* Host memory until the next graph_begin.  When there is none the graph fails and the result is NULL
+ * or memory that may be written but means nothing. */
 void *graph_host(struct graph *graph, size_t size_bytes);
 
 /* Copies a tensor (ACT or F32) or its gradient to the host, as f32.  A gradient that nothing reached

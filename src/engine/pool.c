@@ -1,6 +1,7 @@
 /* pool.c: a sorted list of used spans; the gaps between them are free.  See pool.h. */
 #include "engine/pool.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,8 @@ void *pool_alloc(struct pool *pool, size_t size_bytes)
             break;
         start = pool->used[i].start + pool->used[i].size_bytes;
     }
+    if (wanted > SIZE_MAX - start)
+        return NULL;
     if (start + wanted > pool->high_water_bytes)
         pool->high_water_bytes = start + wanted;
     if (start + wanted > pool->size_bytes)

@@ -25,7 +25,7 @@ void pool_destroy(struct pool *pool);
 void pool_reset(struct pool *pool); /* frees every span */
 
 /* 64-byte aligned relative to base; NULL when it does not fit (see high_water_bytes) or the host is
- * out of memory. . */
+ * out of memory. */
 void *pool_alloc(struct pool *pool, size_t size_bytes);
 void pool_free(struct pool *pool, const void *memory);
 

@@ -30,6 +30,7 @@ static void run(struct gradcheck check)
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         check.mode = ways[i].mode;
         check.checkpoint = ways[i].checkpoint;
+        check.directions = i ? 1 : 2;
         gradcheck_run(&check);
     }
 }
@@ -290,7 +291,8 @@ static void whole_captioner(void **state)
                                           .context = captioner,
                                           .params = captioner->params,
                                           .mode = GRAPH_TRAIN,
-                                          .checkpoint = frozen});
+                                          .checkpoint = frozen,
+                                          .directions = 1});
         captioner_free(captioner);
     }
 }

@@ -10,7 +10,6 @@
 #include "base/random.h"
 
 #define TOLERANCE 2e-4
-#define DIRECTIONS 2
 #define ARENA_BYTES ((size_t)64 << 20)
 
 /* One block of numbers that the loss depends on. */
@@ -207,7 +206,7 @@ double gradcheck_worst(const struct gradcheck *check, char where[160])
     for (int i = 0; i <= run.count; i++) {
         int first = i < run.count ? i : 0, last = i < run.count ? i + 1 : run.count;
 
-        for (int draw = 0; draw < DIRECTIONS; draw++) {
+        for (int draw = 0; draw < (check->directions ? check->directions : 2); draw++) {
             double ratio = direction_error(&run, first, last, draw);
 
             if (ratio > worst && where)

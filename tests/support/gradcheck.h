@@ -31,6 +31,7 @@ struct gradcheck {
     struct params *params;         /* allocated for training on the backend; NULL: none */
     enum graph_mode mode;          /* GRAPH_INFER means GRAPH_RECORD */
     bool checkpoint;
+    int directions; /* tried for each variable; 0: 2 */
 };
 
 /* Fails the test unless every derivative agrees. */

@@ -626,12 +626,23 @@ static void files_that_are_broken(void **state)
     free(words);
 }
 
-static int open_all(void **state)
+static int open_graph(void)
 {
-    struct graph_options options = {(size_t)64 << 20, 0, false};
+    struct graph_options options = {(size_t)16 << 20, 0, false};
 
+    return graph_open(backend, &options, &graph, NULL);
+}
+
+static int open_cpu(void **state)
+{
     (void)state;
-    return backend_cpu_open(1, &backend, NULL) || graph_open(backend, &options, &graph, NULL);
+    return backend_cpu_open(1, &backend, NULL) || open_graph();
+}
+
+static int open_guard(void **state)
+{
+    (void)state;
+    return backend_guard_open(&backend, NULL) || open_graph();
 }
 
 static int close_all(void **state)
@@ -659,6 +670,7 @@ int main(void)
         cmocka_unit_test(configurations_that_do_not_fit),
         cmocka_unit_test(files_that_are_broken),
     };
+    int failed = cmocka_run_group_tests_name("cpu", tests, open_cpu, close_all);
 
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    return failed + cmocka_run_group_tests_name("guard", tests, open_guard, close_all);
 }
