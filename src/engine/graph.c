@@ -36,11 +36,12 @@ struct graph {
     bool wanted; /* an op met something that wants a gradient, recorded or not */
     uint64_t seed, stream;
     struct earshot_error error;
-    struct tensor empty; /* what ops get after a failure */
+    struct tensor empty;          /* what ops get after a failure */
     unsigned char overflow[4096]; /* what graph_host gives when the host is out of memory */
 };
 
-/* ---- host memory ------------------------------------------------------------------------------ */
+/* ---- host memory ------------------------------------------------------------------------------
+ */
 
 static struct host_chunk *chunk_new(size_t size_bytes)
 {
@@ -96,7 +97,8 @@ void *graph_host(struct graph *graph, size_t size_bytes)
     return size_bytes <= sizeof graph->overflow ? graph->overflow : NULL;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 enum earshot_status graph_open(struct backend *backend, const struct graph_options *options,
                                struct graph **out, struct earshot_error *error)
@@ -200,7 +202,8 @@ struct backend *graph_backend(const struct graph *graph)
     return graph->backend;
 }
 
-/* ---- tensors ---------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------
+ */
 
 static size_t element_bytes(const struct graph *graph, enum element element)
 {
@@ -245,8 +248,7 @@ static struct tensor *empty_tensor(struct graph *graph)
     return &graph->empty;
 }
 
-struct tensor *graph_tensor(struct graph *graph, enum element element, int rank,
-                            const int64_t *dim)
+struct tensor *graph_tensor(struct graph *graph, enum element element, int rank, const int64_t *dim)
 {
     struct tensor *tensor;
 
@@ -264,8 +266,7 @@ struct tensor *graph_tensor(struct graph *graph, enum element element, int rank,
     return tensor;
 }
 
-struct tensor *graph_view(struct graph *graph, struct tensor *tensor, int rank,
-                          const int64_t *dim)
+struct tensor *graph_view(struct graph *graph, struct tensor *tensor, int rank, const int64_t *dim)
 {
     struct tensor *view;
 
@@ -318,7 +319,8 @@ struct tensor *graph_external(struct graph *graph, enum element element, int ran
     return tensor;
 }
 
-static void download(struct graph *graph, const struct tensor *tensor, const void *data, float *host)
+static void download(struct graph *graph, const struct tensor *tensor, const void *data,
+                     float *host)
 {
     if (tensor->element == ELEMENT_ACT)
         graph->backend->download_act(graph->backend, host, data, tensor->elements);
@@ -342,7 +344,8 @@ void graph_download_gradient(struct graph *graph, const struct tensor *tensor, f
         memset(host, 0, (size_t)tensor->elements * sizeof *host);
 }
 
-/* ---- the tape --------------------------------------------------------------------------------- */
+/* ---- the tape ---------------------------------------------------------------------------------
+ */
 
 bool graph_wants(struct graph *graph, const struct tensor *tensor)
 {
@@ -455,7 +458,8 @@ void graph_backward(struct graph *graph)
     walk_back_to(graph, NULL);
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------- */
+/* ---- blocks -----------------------------------------------------------------------------------
+ */
 
 struct block_node {
     struct node node;
@@ -525,9 +529,10 @@ static void keep_outputs(struct graph *graph, size_t mark, struct host_mark host
                 (lowest < 0 || (unsigned char *)kept[i].data < (unsigned char *)kept[lowest].data))
                 lowest = i;
         done[lowest] = true;
-        out[lowest] = tensor_struct(graph, kept[lowest].element, kept[lowest].rank,
-                                    kept[lowest].dim);
-        if ((unsigned char *)kept[lowest].data < end) { /* older than the block: stays where it is */
+        out[lowest] =
+            tensor_struct(graph, kept[lowest].element, kept[lowest].rank, kept[lowest].dim);
+        if ((unsigned char *)kept[lowest].data <
+            end) { /* older than the block: stays where it is */
             out[lowest]->data = kept[lowest].data;
             continue;
         }
@@ -604,8 +609,8 @@ void graph_scope(struct graph *graph, graph_block_function function, const void 
         graph_block(graph, function, context, context_bytes, in_count, in, out_count, out);
 }
 
-struct tensor *graph_update(struct graph *graph, graph_block_function function,
-                            const void *context, size_t context_bytes, struct tensor *x)
+struct tensor *graph_update(struct graph *graph, graph_block_function function, const void *context,
+                            size_t context_bytes, struct tensor *x)
 {
     struct tensor *in = x, *out;
     struct host_mark host;

@@ -25,7 +25,8 @@
 #include "engine/params.h"
 
 enum element {
-    ELEMENT_ACT, /* activations: the backend's element type; the only kind ops differentiate, with F32 */
+    ELEMENT_ACT, /* activations: the backend's element type; the only kind ops differentiate, with
+                    F32 */
     ELEMENT_F32, /* losses, attention biases */
     ELEMENT_I32, /* indices, token ids, regions */
     ELEMENT_U8   /* masks */
@@ -47,7 +48,8 @@ struct graph;
 
 struct graph_options {
     size_t activation_bytes, gradient_bytes; /* graph_needs of a plan tells both */
-    bool checkpoint; /* run each graph_block again in the backward pass instead of keeping its inside */
+    bool checkpoint; /* run each graph_block again in the backward pass instead of keeping its
+                        inside */
 };
 
 enum earshot_status graph_open(struct backend *backend, const struct graph_options *options,
@@ -81,16 +83,17 @@ void graph_require_gradient(struct tensor *tensor);
 /* A tensor over device memory that outlives the step (a key/value cache). */
 struct tensor *graph_external(struct graph *graph, enum element element, int rank,
                               const int64_t *dim, void *data);
-/* Host memory until the next graph_begin.  When there is none the graph fails and the result is NULL
- * or memory that may be written but means nothing. */
+/* Host memory until the next graph_begin.  When there is none the graph fails and the result is
+ * NULL or memory that may be written but means nothing. */
 void *graph_host(struct graph *graph, size_t size_bytes);
 
-/* Copies a tensor (ACT or F32) or its gradient to the host, as f32.  A gradient that nothing reached
- * is zeros. */
+/* Copies a tensor (ACT or F32) or its gradient to the host, as f32.  A gradient that nothing
+ * reached is zeros. */
 void graph_download(struct graph *graph, const struct tensor *tensor, float *host);
 void graph_download_gradient(struct graph *graph, const struct tensor *tensor, float *host);
 
-/* Sets the gradient of a tensor to host[elements]: where the walk starts.  Any number of tensors. */
+/* Sets the gradient of a tensor to host[elements]: where the walk starts.  Any number of tensors.
+ */
 void graph_seed(struct graph *graph, struct tensor *tensor, const float *host);
 /* Walks back through everything recorded.  Activations are released on the way. */
 void graph_backward(struct graph *graph);
@@ -98,9 +101,9 @@ void graph_backward(struct graph *graph);
 /*
  * A block: a function from tensors to tensors whose inside is given back when it returns (not
  * recording, or checkpointing).  The function must depend only on its context (copied,
- * context_bytes), inputs and parameters, so that running it again gives the same; inputs and outputs
- * are at most GRAPH_BLOCK_TENSORS each; outputs are distinct and none is an input.  A checkpointed
- * block in which nothing wants a gradient (frozen parameters) is not run again.
+ * context_bytes), inputs and parameters, so that running it again gives the same; inputs and
+ * outputs are at most GRAPH_BLOCK_TENSORS each; outputs are distinct and none is an input.  A
+ * checkpointed block in which nothing wants a gradient (frozen parameters) is not run again.
  */
 #define GRAPH_BLOCK_TENSORS 8
 typedef void (*graph_block_function)(struct graph *graph, const void *context, struct tensor **in,
@@ -116,11 +119,13 @@ void graph_scope(struct graph *graph, graph_block_function function, const void 
                  struct tensor **out);
 
 /* A block of one tensor that the caller does not use again: x = f(x).  When nothing is recorded and
- * the shape stays, the result takes x's own memory, so that a deep stack needs no more than one block. */
-struct tensor *graph_update(struct graph *graph, graph_block_function function,
-                            const void *context, size_t context_bytes, struct tensor *x);
+ * the shape stays, the result takes x's own memory, so that a deep stack needs no more than one
+ * block. */
+struct tensor *graph_update(struct graph *graph, graph_block_function function, const void *context,
+                            size_t context_bytes, struct tensor *x);
 
-/* ---- for ops ---------------------------------------------------------------------------------- */
+/* ---- for ops ----------------------------------------------------------------------------------
+ */
 
 struct node {
     void (*backward)(struct graph *graph, struct node *node);
@@ -135,8 +140,7 @@ bool graph_failed(const struct graph *graph);
 struct tensor *graph_tensor(struct graph *graph, enum element element, int rank,
                             const int64_t *dim);
 /* A second shape over the same data; elements must agree. */
-struct tensor *graph_view(struct graph *graph, struct tensor *tensor, int rank,
-                          const int64_t *dim);
+struct tensor *graph_view(struct graph *graph, struct tensor *tensor, int rank, const int64_t *dim);
 /* True when a node should be recorded for an op whose inputs include this tensor / parameter. */
 bool graph_wants(struct graph *graph, const struct tensor *tensor);
 bool graph_wants_param(struct graph *graph, const struct param *param);

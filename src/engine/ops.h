@@ -9,15 +9,18 @@
 
 #include "engine/graph.h"
 
-/* ---- products (ops_linear.c) ------------------------------------------------------------------ */
+/* ---- products (ops_linear.c) ------------------------------------------------------------------
+ */
 
-/* x[..., in] -> x w^T + bias: [..., out].  w[out, ...] with out * in elements; bias[out] or NULL. */
+/* x[..., in] -> x w^T + bias: [..., out].  w[out, ...] with out * in elements; bias[out] or NULL.
+ */
 struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias);
 /* gelu(op_linear(x)) with the exact (erf) GELU. */
 struct tensor *op_linear_gelu(struct graph *g, struct tensor *x, struct param *w,
                               struct param *bias);
 
-/* ---- attention (ops_attention.c) -------------------------------------------------------------- */
+/* ---- attention (ops_attention.c) --------------------------------------------------------------
+ */
 
 struct attention_options {
     int heads;
@@ -38,7 +41,8 @@ struct tensor *op_cross_attention(struct graph *g, struct tensor *q, struct tens
 /* table[entries, heads], index I32 [nq, nk] -> F32 [heads, nq, nk]. */
 struct tensor *op_attention_bias(struct graph *g, struct param *table, const struct tensor *index);
 
-/* ---- norms and pointwise (ops_pointwise.c) ---------------------------------------------------- */
+/* ---- norms and pointwise (ops_pointwise.c) ----------------------------------------------------
+ */
 
 struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct param *gamma,
                              struct param *beta, float epsilon);
@@ -55,7 +59,8 @@ struct tensor *op_dropout(struct graph *g, struct tensor *x, float p);
 /* Stochastic depth (Huang et al. 2016): drops whole samples of x[B, ...]. */
 struct tensor *op_drop_path(struct graph *g, struct tensor *x, float p);
 
-/* ---- moving data (ops_move.c) ----------------------------------------------------------------- */
+/* ---- moving data (ops_move.c) -----------------------------------------------------------------
+ */
 
 struct tensor *op_reshape(struct graph *g, struct tensor *x, int rank, const int64_t *dim);
 /* x[R, C] (any leading axes), index I32 [...]: rows x[index], zeros where index < 0: [..., C]. */
@@ -80,13 +85,15 @@ struct tensor *op_mean_tokens(struct graph *g, struct tensor *x);
 void op_cache_store(struct graph *g, struct tensor *cache, const struct tensor *kv,
                     int64_t position);
 
-/* ---- loss (ops_loss.c) ------------------------------------------------------------------------ */
+/* ---- loss (ops_loss.c) ------------------------------------------------------------------------
+ */
 
 /* logits[..., V], target I32 [R], weight F32 [R] or NULL -> F32 [R]: see cross_entropy_fwd. */
 struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const struct tensor *target,
                                 const struct tensor *weight, float smoothing);
 
-/* ---- for the op files ------------------------------------------------------------------------- */
+/* ---- for the op files -------------------------------------------------------------------------
+ */
 
 /* The size of the last axis, and the product of the others. */
 int64_t tensor_last(const struct tensor *x);

@@ -33,7 +33,8 @@ struct tensor *op_reshape(struct graph *g, struct tensor *x, int rank, const int
     return graph_view(g, x, rank, dim);
 }
 
-/* ---- rows by index ---------------------------------------------------------------------------- */
+/* ---- rows by index ----------------------------------------------------------------------------
+ */
 
 static void gather_backward(struct graph *g, struct node *node)
 {
@@ -85,8 +86,8 @@ static void embed_backward(struct graph *g, struct node *node)
     void *dy = graph_gradient(g, n->y);
 
     if (!graph_failed(g))
-        b->embed_bwd(b, n->index->elements, tensor_last(n->y), n->index->data, n->table->dim[0],
-                     dy, n->table->gradient);
+        b->embed_bwd(b, n->index->elements, tensor_last(n->y), n->index->data, n->table->dim[0], dy,
+                     n->table->gradient);
 }
 
 struct tensor *op_embed(struct graph *g, struct param *table, const struct tensor *ids)
@@ -107,7 +108,8 @@ struct tensor *op_embed(struct graph *g, struct param *table, const struct tenso
     return y;
 }
 
-/* ---- tokens ----------------------------------------------------------------------------------- */
+/* ---- tokens -----------------------------------------------------------------------------------
+ */
 
 /* y[B, count, C] = x[B, offset.., C]: dx gets dy back at the same places. */
 static void slice_backward(struct graph *g, struct node *node)
@@ -199,8 +201,8 @@ struct tensor *op_concat_tokens(struct graph *g, int count, struct tensor **x)
         b->copy_strided(b, &s, x[i]->data, at(b, y->data, start), false);
         start += length;
     }
-    if (wanted && (n = graph_record(g, sizeof *n + (size_t)count * sizeof *x, mark,
-                                    concat_backward, y))) {
+    if (wanted &&
+        (n = graph_record(g, sizeof *n + (size_t)count * sizeof *x, mark, concat_backward, y))) {
         n->y = y;
         n->count = count;
         for (int i = 0; i < count; i++)
@@ -235,7 +237,8 @@ struct tensor *op_broadcast(struct graph *g, struct param *table, int64_t times,
     return y;
 }
 
-/* ---- layout ----------------------------------------------------------------------------------- */
+/* ---- layout -----------------------------------------------------------------------------------
+ */
 
 static void transpose_backward(struct graph *g, struct node *node)
 {
@@ -290,12 +293,10 @@ struct tensor *op_unfold(struct graph *g, struct tensor *x, const int64_t patch[
         if (!graph_failed(g) && (x->rank != 5 || size < 1 || (!pad && size < patch[i])))
             op_shape_error(g, "patches", x, "[batch, channels, t, h, w], at least one patch");
     }
-    u = (struct unfold){x->dim[0], x->dim[1], x->dim[2], x->dim[3], x->dim[4],
-                        patch[0],  patch[1],  patch[2],  stride[0], stride[1],
-                        stride[2], grid[0],   grid[1],   grid[2]};
-    y = graph_tensor(
-        g, ELEMENT_ACT, 3,
-        (int64_t[]){u.batch, u.ot * u.oh * u.ow, u.channels * u.kt * u.kh * u.kw});
+    u = (struct unfold){x->dim[0], x->dim[1], x->dim[2], x->dim[3], x->dim[4], patch[0], patch[1],
+                        patch[2],  stride[0], stride[1], stride[2], grid[0],   grid[1],  grid[2]};
+    y = graph_tensor(g, ELEMENT_ACT, 3,
+                     (int64_t[]){u.batch, u.ot * u.oh * u.ow, u.channels * u.kt * u.kh * u.kw});
     if (graph_failed(g))
         return y;
     b->unfold_fwd(b, &u, x->data, y->data);

@@ -1,7 +1,8 @@
 /* ops_pointwise.c: layer norm, GELU, sums, dropout.  See ops.h. */
 #include "engine/ops.h"
 
-/* ---- layer norm ------------------------------------------------------------------------------- */
+/* ---- layer norm -------------------------------------------------------------------------------
+ */
 
 struct norm_node {
     struct node node;
@@ -25,8 +26,7 @@ struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct param *ga
 {
     struct backend *b = graph_backend(g);
     size_t mark = graph_mark(g);
-    bool record =
-        graph_wants(g, x) || graph_wants_param(g, gamma) || graph_wants_param(g, beta);
+    bool record = graph_wants(g, x) || graph_wants_param(g, gamma) || graph_wants_param(g, beta);
     int64_t rows = tensor_rows(x), c = tensor_last(x);
     struct tensor *y, *stats = NULL;
     struct norm_node *n;
@@ -50,7 +50,8 @@ struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct param *ga
     return y;
 }
 
-/* ---- GELU ------------------------------------------------------------------------------------- */
+/* ---- GELU -------------------------------------------------------------------------------------
+ */
 
 struct pair_node {
     struct node node;
@@ -85,7 +86,8 @@ struct tensor *op_gelu(struct graph *g, struct tensor *x)
     return y;
 }
 
-/* ---- weighted sum ----------------------------------------------------------------------------- */
+/* ---- weighted sum -----------------------------------------------------------------------------
+ */
 
 static void axpby_backward(struct graph *g, struct node *node)
 {
@@ -133,7 +135,8 @@ struct tensor *op_add(struct graph *g, struct tensor *x, struct tensor *y)
     return op_axpby(g, 1, x, 1, y);
 }
 
-/* ---- rows of a table -------------------------------------------------------------------------- */
+/* ---- rows of a table --------------------------------------------------------------------------
+ */
 
 struct rows_node {
     struct node node;
@@ -183,7 +186,8 @@ struct tensor *op_add_rows(struct graph *g, struct tensor *x, struct param *tabl
     return y;
 }
 
-/* ---- dropout ---------------------------------------------------------------------------------- */
+/* ---- dropout ----------------------------------------------------------------------------------
+ */
 
 struct dropout_node {
     struct node node;

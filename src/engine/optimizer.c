@@ -14,8 +14,8 @@ bool optimizer_step(struct params *params, const struct optimizer_options *optio
         .gradient_scale = 1,
     };
 
-    /* From the betas as the kernel has them: 1 - 0.999f is 5e-5 off 1 - 0.999, which the moments and
-     * their correction must share. */
+    /* From the betas as the kernel has them: 1 - 0.999f is 5e-5 off 1 - 0.999, which the moments
+     * and their correction must share. */
     adamw.bias1 = (float)(1 - pow((double)adamw.beta1, (double)step));
     adamw.bias2 = (float)(1 - pow((double)adamw.beta2, (double)step));
     *norm = params_gradient_norm(params);

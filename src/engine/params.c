@@ -172,8 +172,7 @@ enum earshot_status params_allocate(struct params *params, struct backend *backe
         params->moment1 = block_new(params);
         params->moment2 = block_new(params);
     }
-    if (!params->value ||
-        (training && (!params->gradient || !params->moment1 || !params->moment2)))
+    if (!params->value || (training && (!params->gradient || !params->moment1 || !params->moment2)))
         return error_memory(error, params_bytes(params, training));
     for (int i = 0; i < params->count; i++) {
         struct param *param = params->item[i];

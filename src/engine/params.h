@@ -1,8 +1,8 @@
 /*
  * params.h: the learned numbers of a model: a table of names over flat f32 blocks.
  *
- * Life: params_new, then modules declare with params_add, then one params_allocate (values; and, for
- * training, gradients and moments), then params_initialise or weights from a file.  Declaring
+ * Life: params_new, then modules declare with params_add, then one params_allocate (values; and,
+ * for training, gradients and moments), then params_initialise or weights from a file.  Declaring
  * returns pointers that stay valid until params_free.  The first failed declaration sticks and is
  * reported by params_allocate.
  */

@@ -1,6 +1,6 @@
 /*
- * pool.h: first-fit allocation and freeing inside one region that is never touched: the book-keeping
- * lives outside, so the region may be device memory or nothing at all.
+ * pool.h: first-fit allocation and freeing inside one region that is never touched: the
+ * book-keeping lives outside, so the region may be device memory or nothing at all.
  */
 #ifndef EARSHOT_ENGINE_POOL_H
 #define EARSHOT_ENGINE_POOL_H

@@ -26,9 +26,9 @@ enum earshot_status ast_declare(struct ast *ast, struct params *params, const ch
         params_add(params, PARAM_NORMAL, 0.02f, 3, (int64_t[]){1, 1, c}, "%s.cls_token", prefix);
     ast->dist_token =
         params_add(params, PARAM_NORMAL, 0.02f, 3, (int64_t[]){1, 1, c}, "%s.dist_token", prefix);
-    ast->positions = params_add(params, PARAM_NORMAL, 0.02f, 3,
-                                (int64_t[]){1, AST_EXTRA_TOKENS + grid[0] * grid[1], c},
-                                "%s.pos_embed", prefix);
+    ast->positions =
+        params_add(params, PARAM_NORMAL, 0.02f, 3,
+                   (int64_t[]){1, AST_EXTRA_TOKENS + grid[0] * grid[1], c}, "%s.pos_embed", prefix);
     ast->patch.weight =
         params_add(params, PARAM_NORMAL, 0.02f, 4,
                    (int64_t[]){c, 1, config->patch.value[0], config->patch.value[1]},

@@ -140,8 +140,8 @@ static struct tensor *spread(struct graph *g, const struct clip_batch *batch, in
         for (int64_t i = 0; i < tokens; i++)
             index[b * tokens + i] = present ? (int32_t)next++ : -1;
     }
-    return op_gather_rows(
-        g, x, graph_input(g, ELEMENT_I32, 2, (int64_t[]){batch->size, tokens}, index));
+    return op_gather_rows(g, x,
+                          graph_input(g, ELEMENT_I32, 2, (int64_t[]){batch->size, tokens}, index));
 }
 
 /* One encoder and its projection, so that inference keeps the projected tokens only. */

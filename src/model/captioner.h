@@ -1,10 +1,10 @@
 /*
- * captioner.h: the whole network: encoders -> projections -> cross-modal encoder -> decoder; and its
- * home on disk.
+ * captioner.h: the whole network: encoders -> projections -> cross-modal encoder -> decoder; and
+ * its home on disk.
  *
- * A model directory holds config.json (struct model_config), model.safetensors (every parameter under
- * its own name) and vocab.txt (the tokenizer).  After loading, a captioner is read-only and may be
- * shared by threads; graphs and caches belong to one thread each.
+ * A model directory holds config.json (struct model_config), model.safetensors (every parameter
+ * under its own name) and vocab.txt (the tokenizer).  After loading, a captioner is read-only and
+ * may be shared by threads; graphs and caches belong to one thread each.
  */
 #ifndef EARSHOT_MODEL_CAPTIONER_H
 #define EARSHOT_MODEL_CAPTIONER_H
@@ -28,8 +28,8 @@ struct captioner {
     struct decoder decoder;
 };
 
-/* A batch as the encoders want it, on the host.  A stream that the model lacks or that no sample has
- * may be NULL; an absent sample's rows are ignored but must be there if the array is. */
+/* A batch as the encoders want it, on the host.  A stream that the model lacks or that no sample
+ * has may be NULL; an absent sample's rows are ignored but must be there if the array is. */
 struct clip_batch {
     int64_t size;
     const float *video;     /* [size, 3, frames, height, width], normalised */
@@ -51,18 +51,20 @@ void captioner_free(struct captioner *captioner);
 /* What clip_reader_open needs to feed a model of this configuration. */
 struct clip_reader_options captioner_reader_options(const struct model_config *config);
 
-/* Encoders, projections and modality embeddings.  An encoder runs on the samples that have its stream
- * only; the tokens of the others are zeros.  The result's present points at batch->present. */
+/* Encoders, projections and modality embeddings.  An encoder runs on the samples that have its
+ * stream only; the tokens of the others are zeros.  The result's present points at batch->present.
+ */
 struct stream_set captioner_encode(struct graph *g, const struct captioner *captioner,
                                    const struct clip_batch *batch);
 
-/* The batch `times` times over (times * B samples; sample b of copy t is row t * B + b), so that losses
- * over several sets of streams share one run of the encoders.  present[times * B, STREAM_COUNT] is
- * host memory that the result points at. */
+/* The batch `times` times over (times * B samples; sample b of copy t is row t * B + b), so that
+ * losses over several sets of streams share one run of the encoders.  present[times * B,
+ * STREAM_COUNT] is host memory that the result points at. */
 struct stream_set captioner_repeat(struct graph *g, const struct stream_set *streams, int64_t times,
                                    const uint8_t *present);
 
-/* ---- on disk ---------------------------------------------------------------------------------- */
+/* ---- on disk ----------------------------------------------------------------------------------
+ */
 
 /* Reads a model directory into newly allocated parameters on a backend. */
 enum earshot_status captioner_open(const char *directory, struct backend *backend, bool training,

@@ -5,8 +5,8 @@
 
 #include "base/str.h"
 
-static const char *const fusion_kinds[] = {"none", "merged", "cross", "global", "local-global",
-                                           NULL};
+static const char *const fusion_kinds[] = {"none",   "merged",       "cross",
+                                           "global", "local-global", NULL};
 static const char *const local_kinds[] = {"merged", "cross", NULL};
 
 #define AT(field) offsetof(struct model_config, field)
@@ -220,8 +220,8 @@ static enum earshot_status check_audio(const struct ast_config *a, struct earsho
                          a->patch.value[1]);
     if (a->hidden % a->heads)
         return error_set(error, EARSHOT_ERROR_ARGUMENT,
-                         "audio: width %lld does not divide into %lld heads",
-                         (long long)a->hidden, (long long)a->heads);
+                         "audio: width %lld does not divide into %lld heads", (long long)a->hidden,
+                         (long long)a->heads);
     return EARSHOT_OK;
 }
 
@@ -237,8 +237,8 @@ enum earshot_status model_config_check(const struct model_config *config,
         status = check_video(&config->video, error);
     if (status == EARSHOT_OK && config->use_stream[STREAM_AUDIO])
         status = check_audio(&config->audio, error);
-    if (status == EARSHOT_OK && (config->width % config->fusion.heads ||
-                                 config->width % config->decoder.heads))
+    if (status == EARSHOT_OK &&
+        (config->width % config->fusion.heads || config->width % config->decoder.heads))
         status = error_set(error, EARSHOT_ERROR_ARGUMENT,
                            "width %lld does not divide into %lld fusion and %lld decoder heads",
                            (long long)config->width, (long long)config->fusion.heads,

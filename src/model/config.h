@@ -20,10 +20,10 @@ const char *stream_name(enum stream stream);
 enum fusion_kind { FUSION_NONE, FUSION_MERGED, FUSION_CROSS, FUSION_GLOBAL, FUSION_LOCAL_GLOBAL };
 
 struct model_config {
-    char *name;       /* shown in results; a preset's name by default */
-    int64_t width;    /* D: what every stream is projected to */
+    char *name;    /* shown in results; a preset's name by default */
+    int64_t width; /* D: what every stream is projected to */
     bool use_stream[STREAM_COUNT];
-    double window_s;  /* seconds of media that one clip is meant to span */
+    double window_s; /* seconds of media that one clip is meant to span */
 
     struct swin_config {
         int64_t frames, height, width; /* of the input clip */
@@ -46,7 +46,8 @@ struct model_config {
 
     struct fusion_config {
         int kind;  /* enum fusion_kind */
-        int local; /* FUSION_MERGED or FUSION_CROSS - FUSION_MERGED: the local branch of local-global */
+        int local; /* FUSION_MERGED or FUSION_CROSS - FUSION_MERGED: the local branch of
+                      local-global */
         int64_t layers, heads, global_tokens;
         double mlp_ratio, dropout;
     } fusion;

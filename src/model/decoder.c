@@ -6,7 +6,8 @@
 
 #define DECODER_EPSILON 1e-5f
 
-/* ---- declaration ------------------------------------------------------------------------------ */
+/* ---- declaration ------------------------------------------------------------------------------
+ */
 
 enum earshot_status decoder_declare(struct decoder *decoder, struct params *params,
                                     const char *prefix, const struct model_config *config,
@@ -32,8 +33,8 @@ enum earshot_status decoder_declare(struct decoder *decoder, struct params *para
         decoder->embedding->decay = decoder->positions->decay = false;
     for (int64_t i = 0; i < c->layers; i++) {
         snprintf(name, sizeof name, "%s.layers.%d", prefix, (int)i);
-        decoder->layer[i].block = block_declare(params, name, width, c->heads, c->mlp_ratio,
-                                                c->dropout, DECODER_EPSILON);
+        decoder->layer[i].block =
+            block_declare(params, name, width, c->heads, c->mlp_ratio, c->dropout, DECODER_EPSILON);
         snprintf(name, sizeof name, "%s.layers.%d.cross", prefix, (int)i);
         decoder->layer[i].cross = cross_declare(params, name, width, c->heads, c->dropout);
     }
@@ -48,9 +49,11 @@ void decoder_free(struct decoder *decoder)
     decoder->layer = NULL;
 }
 
-/* ---- shared by both ways in ------------------------------------------------------------------- */
+/* ---- shared by both ways in -------------------------------------------------------------------
+ */
 
-/* What is left of a layer's self-attention half once the attention is done: projection, residual. */
+/* What is left of a layer's self-attention half once the attention is done: projection, residual.
+ */
 static struct tensor *project(struct graph *g, const struct transformer_block *block,
                               struct tensor *x, struct tensor *attended)
 {
@@ -65,7 +68,8 @@ static struct tensor *output(struct graph *g, const struct decoder *decoder, str
     return op_linear(g, x, decoder->embedding, decoder->output_bias);
 }
 
-/* ---- all positions at once -------------------------------------------------------------------- */
+/* ---- all positions at once --------------------------------------------------------------------
+ */
 
 struct layer_context {
     struct decoder_layer layer;
@@ -82,8 +86,8 @@ static void run_layer(struct graph *g, const void *context, struct tensor **in, 
     struct tensor *qkv = linear_apply(g, &block->qkv, norm_apply(g, &block->norm1, x));
 
     x = project(g, block, x, op_self_attention(g, qkv, &options));
-    out[0] = cross_apply(g, &c->layer.cross, x, cross_keys(g, &c->layer.cross, in[1]),
-                         c->memory_mask);
+    out[0] =
+        cross_apply(g, &c->layer.cross, x, cross_keys(g, &c->layer.cross, in[1]), c->memory_mask);
 }
 
 struct tensor *decoder_forward(struct graph *g, const struct decoder *decoder,
@@ -102,9 +106,9 @@ struct tensor *decoder_forward(struct graph *g, const struct decoder *decoder,
             return x;
         for (int64_t i = 0; i < tokens->elements; i++)
             position[i] = (int32_t)(i % length);
-        x = op_add(g, x,
-                   op_embed(g, decoder->positions,
-                            graph_input(g, ELEMENT_I32, 2, tokens->dim, position)));
+        x = op_add(
+            g, x,
+            op_embed(g, decoder->positions, graph_input(g, ELEMENT_I32, 2, tokens->dim, position)));
     }
     x = op_dropout(g, x, (float)decoder->config.dropout);
     for (int64_t i = 0; i < decoder->config.layers; i++) {
@@ -118,7 +122,8 @@ struct tensor *decoder_forward(struct graph *g, const struct decoder *decoder,
     return output(g, decoder, x);
 }
 
-/* ---- one token a step ------------------------------------------------------------------------- */
+/* ---- one token a step -------------------------------------------------------------------------
+ */
 
 struct cache_layer {
     void *memory_kv;  /* [samples, memory_tokens, 2D] */
@@ -128,9 +133,9 @@ struct cache_layer {
 struct decoder_cache {
     struct backend *backend;
     int64_t samples, rows, memory_tokens, layers, width, length_limit;
-    int64_t length; /* tokens so far */
-    int64_t live;   /* rows of the last step */
-    int current;    /* which self_kv holds the last step */
+    int64_t length;    /* tokens so far */
+    int64_t live;      /* rows of the last step */
+    int current;       /* which self_kv holds the last step */
     void *memory_mask; /* U8 [samples, memory_tokens] */
     struct cache_layer *layer;
 };
@@ -335,8 +340,8 @@ struct tensor *decoder_step(struct graph *g, const struct decoder *decoder, stru
         return graph_tensor(g, ELEMENT_ACT, 0, NULL);
     for (int64_t r = 0; r < rows; r++)
         position[r] = (int32_t)c->length;
-    mask = graph_external(g, ELEMENT_U8, 2, (int64_t[]){c->samples, c->memory_tokens},
-                          c->memory_mask);
+    mask =
+        graph_external(g, ELEMENT_U8, 2, (int64_t[]){c->samples, c->memory_tokens}, c->memory_mask);
     x = op_add(g, op_embed(g, decoder->embedding, graph_input(g, ELEMENT_I32, 2, dim, tokens)),
                op_embed(g, decoder->positions, graph_input(g, ELEMENT_I32, 2, dim, position)));
     for (int64_t i = 0; i < c->layers; i++)

@@ -34,8 +34,8 @@ struct tensor *decoder_forward(struct graph *g, const struct decoder *decoder,
                                const struct fusion_memory *memory, const struct tensor *tokens);
 
 /*
- * A decode in progress over `samples` memories and at most `rows` hypotheses: keys and values of the
- * memory (one copy a sample, whatever the beam width) and of the tokens so far.
+ * A decode in progress over `samples` memories and at most `rows` hypotheses: keys and values of
+ * the memory (one copy a sample, whatever the beam width) and of the tokens so far.
  */
 struct decoder_cache;
 

@@ -7,7 +7,8 @@
 
 #define FUSION_EPSILON 1e-5f
 
-/* ---- declaration ------------------------------------------------------------------------------ */
+/* ---- declaration ------------------------------------------------------------------------------
+ */
 
 static bool has_local(const struct fusion_config *c, enum fusion_kind kind)
 {
@@ -98,7 +99,8 @@ void fusion_free(struct fusion *fusion)
     fusion->layer = NULL;
 }
 
-/* ---- masks ------------------------------------------------------------------------------------ */
+/* ---- masks ------------------------------------------------------------------------------------
+ */
 
 /* How many tokens of each stream a key sequence holds, in stream order. */
 struct span {
@@ -126,10 +128,10 @@ static struct tensor *span_mask(struct graph *g, const struct stream_set *stream
 
 /* Masks of one forward: the tokens do not change their number from layer to layer. */
 struct masks {
-    struct tensor *all;                       /* every stream's tokens */
-    struct tensor *own[STREAM_COUNT];         /* one stream's tokens */
-    struct tensor *own_global[STREAM_COUNT];  /* and its global tokens */
-    struct tensor *others[STREAM_COUNT];      /* the other streams' tokens */
+    struct tensor *all;                         /* every stream's tokens */
+    struct tensor *own[STREAM_COUNT];           /* one stream's tokens */
+    struct tensor *own_global[STREAM_COUNT];    /* and its global tokens */
+    struct tensor *others[STREAM_COUNT];        /* the other streams' tokens */
     struct tensor *others_global[STREAM_COUNT]; /* the other streams' global tokens */
 };
 
@@ -167,7 +169,8 @@ static struct masks masks_build(struct graph *g, const struct fusion *fusion,
     return masks;
 }
 
-/* ---- branches --------------------------------------------------------------------------------- */
+/* ---- branches ---------------------------------------------------------------------------------
+ */
 
 /* Everything but `except`, concatenated; NULL if nothing else is there. */
 static struct tensor *join(struct graph *g, struct tensor *const x[STREAM_COUNT], int except)
@@ -211,8 +214,8 @@ static void merged_branch(struct graph *g, const struct fusion_layer *layer,
     split(g, joined, x, out);
 }
 
-/* Self-attention of each sequence, attention to the context built from the others, MLP.  The MLP sits
- * in the block, so the order is self, MLP of self, then others. */
+/* Self-attention of each sequence, attention to the context built from the others, MLP.  The MLP
+ * sits in the block, so the order is self, MLP of self, then others. */
 static void cross_branch(struct graph *g, const struct fusion_layer *layer,
                          const struct masks *masks, struct tensor *const x[STREAM_COUNT],
                          struct tensor *out[STREAM_COUNT])
@@ -253,16 +256,16 @@ static void global_branch(struct graph *g, const struct fusion_layer *layer,
         if (!x[s])
             continue;
         if (context)
-            own[s] =
-                cross_apply(g, &layer->global[s].cross, own[s],
-                            cross_keys(g, &layer->global[s].cross, context),
-                            masks->others_global[s]);
+            own[s] = cross_apply(g, &layer->global[s].cross, own[s],
+                                 cross_keys(g, &layer->global[s].cross, context),
+                                 masks->others_global[s]);
         out[s] = op_slice_tokens(g, own[s], 0, x[s]->dim[1]);
         globals[s] = op_slice_tokens(g, own[s], x[s]->dim[1], globals[s]->dim[1]);
     }
 }
 
-/* ---- the stack -------------------------------------------------------------------------------- */
+/* ---- the stack --------------------------------------------------------------------------------
+ */
 
 struct layer_context {
     const struct fusion *fusion;

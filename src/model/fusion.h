@@ -5,8 +5,8 @@
  *   none          nothing is exchanged: the streams pass through
  *   merged        self-attention over the concatenation of all streams
  *   cross         each stream attends to itself, then to the other streams' tokens
- *   global        each stream has K learned global tokens: its tokens and they attend to one another,
- *                 then to the other streams' global tokens, the only thing seen of another stream
+ *   global        each stream has K learned global tokens: its tokens and they attend to one
+ * another, then to the other streams' global tokens, the only thing seen of another stream
  *   local-global  the average of a local branch (merged or cross) and a global branch
  *
  * Absent streams are masked out of every attention, sample by sample; what their own tokens become
@@ -18,8 +18,8 @@
 #include "model/config.h"
 #include "model/layers.h"
 
-/* The token streams of a batch.  tokens[s] is [B, N_s, D], NULL when no sample has the stream (or the
- * model lacks it); present[b * STREAM_COUNT + s] says which samples have it. */
+/* The token streams of a batch.  tokens[s] is [B, N_s, D], NULL when no sample has the stream (or
+ * the model lacks it); present[b * STREAM_COUNT + s] says which samples have it. */
 struct stream_set {
     int64_t batch;
     struct tensor *tokens[STREAM_COUNT];

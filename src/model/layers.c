@@ -47,8 +47,7 @@ static struct norm_layer norm_part(struct params *params, const char *prefix, co
     return norm_declare(params, name, width, epsilon);
 }
 
-struct mlp_layer mlp_declare(struct params *params, const char *prefix, int64_t width,
-                             double ratio)
+struct mlp_layer mlp_declare(struct params *params, const char *prefix, int64_t width, double ratio)
 {
     int64_t hidden = (int64_t)((double)width * ratio);
 
@@ -75,7 +74,8 @@ struct tensor *mlp_apply(struct graph *g, const struct mlp_layer *layer, struct 
     return linear_apply(g, &layer->fc2, hidden);
 }
 
-/* ---- residual halves -------------------------------------------------------------------------- */
+/* ---- residual halves --------------------------------------------------------------------------
+ */
 
 struct mlp_context {
     struct norm_layer norm;
@@ -134,8 +134,8 @@ static void run_attention(struct graph *g, const void *context, struct tensor **
     out[0] = op_add(g, in[0], y);
 }
 
-struct tensor *block_apply(struct graph *g, const struct transformer_block *block,
-                           struct tensor *x, const struct tensor *key_mask)
+struct tensor *block_apply(struct graph *g, const struct transformer_block *block, struct tensor *x,
+                           const struct tensor *key_mask)
 {
     struct attention_context context = {*block, key_mask};
 
@@ -143,7 +143,8 @@ struct tensor *block_apply(struct graph *g, const struct transformer_block *bloc
     return mlp_residual(g, &block->norm2, &block->mlp, block->dropout, 0, x);
 }
 
-/* ---- cross-attention -------------------------------------------------------------------------- */
+/* ---- cross-attention --------------------------------------------------------------------------
+ */
 
 struct cross_layer cross_declare(struct params *params, const char *prefix, int64_t width,
                                  int64_t heads, double dropout)

@@ -34,7 +34,8 @@ struct tensor *norm_apply(struct graph *g, const struct norm_layer *layer, struc
 /* fc2(gelu(fc1(x))) */
 struct tensor *mlp_apply(struct graph *g, const struct mlp_layer *layer, struct tensor *x);
 
-/* A pre-norm transformer block with timm's names: norm1, attn.qkv, attn.proj, norm2, mlp.fc1/fc2. */
+/* A pre-norm transformer block with timm's names: norm1, attn.qkv, attn.proj, norm2, mlp.fc1/fc2.
+ */
 struct transformer_block {
     struct norm_layer norm1, norm2;
     struct linear_layer qkv, proj;
@@ -47,8 +48,8 @@ struct transformer_block block_declare(struct params *params, const char *prefix
                                        int64_t heads, double mlp_ratio, double dropout,
                                        float epsilon);
 /* x[B, N, C] -> [B, N, C]; x may be overwritten (graph_update).  key_mask U8 [B, N] or NULL. */
-struct tensor *block_apply(struct graph *g, const struct transformer_block *block,
-                           struct tensor *x, const struct tensor *key_mask);
+struct tensor *block_apply(struct graph *g, const struct transformer_block *block, struct tensor *x,
+                           const struct tensor *key_mask);
 
 /* x + dropout(mlp(norm(x))); x may be overwritten (graph_update). */
 struct tensor *mlp_residual(struct graph *g, const struct norm_layer *norm,

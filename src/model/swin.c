@@ -6,7 +6,8 @@
 
 #define SWIN_EPSILON 1e-5f
 
-/* ---- declaration ------------------------------------------------------------------------------ */
+/* ---- declaration ------------------------------------------------------------------------------
+ */
 
 static void declare_block(struct swin_block *block, struct params *params, const char *prefix,
                           int64_t c, int heads, const struct swin_config *config)
@@ -87,14 +88,15 @@ int64_t swin_channels(const struct swin_config *config)
     return config->embed << (config->depths.count - 1);
 }
 
-/* ---- windows ---------------------------------------------------------------------------------- */
+/* ---- windows ----------------------------------------------------------------------------------
+ */
 
 /* How one block cuts the token grid. */
 struct window_plan {
     int64_t size[3];   /* of the grid */
     int64_t window[3]; /* clamped to the grid where the grid is not larger */
     int64_t shift[3];
-    int64_t padded[3]; /* up to a multiple of the window */
+    int64_t padded[3];       /* up to a multiple of the window */
     int64_t windows, tokens; /* windows of a sample, tokens of a window */
 };
 
@@ -117,10 +119,10 @@ static struct window_plan window_plan(const struct swin_config *config, const in
 }
 
 /*
- * Where each token of each window comes from, for `batch` samples: rows into [batch, size] or -1 for
- * padding (to_window), and back, rows into [batch, windows, tokens] (from_window).  region gives
- * each window token of one sample the number of the part of the shifted grid it lies in: attention
- * must not cross parts that only the cyclic shift made neighbours.
+ * Where each token of each window comes from, for `batch` samples: rows into [batch, size] or -1
+ * for padding (to_window), and back, rows into [batch, windows, tokens] (from_window).  region
+ * gives each window token of one sample the number of the part of the shifted grid it lies in:
+ * attention must not cross parts that only the cyclic shift made neighbours.
  */
 static void window_indices(const struct window_plan *p, int64_t batch, int32_t *to_window,
                            int32_t *from_window, int32_t *region)
@@ -131,18 +133,17 @@ static void window_indices(const struct window_plan *p, int64_t batch, int32_t *
 
     for (int64_t n = 0; n < p->windows; n++) {
         int64_t corner[3] = {n / (count[1] * count[2]) * p->window[0],
-                             n / count[2] % count[1] * p->window[1],
-                             n % count[2] * p->window[2]};
+                             n / count[2] % count[1] * p->window[1], n % count[2] * p->window[2]};
 
         for (int64_t t = 0; t < p->tokens; t++, row++) {
-            int64_t inside[3] = {t / (p->window[1] * p->window[2]),
-                                 t / p->window[2] % p->window[1], t % p->window[2]};
+            int64_t inside[3] = {t / (p->window[1] * p->window[2]), t / p->window[2] % p->window[1],
+                                 t % p->window[2]};
             int64_t source = 0, part = 0;
 
             for (int i = 0; i < 3; i++) {
                 int64_t shifted = corner[i] + inside[i];
                 int64_t at = (shifted + p->shift[i]) % p->padded[i];
-                int64_t third = p->shift[i] == 0                              ? 0
+                int64_t third = p->shift[i] == 0                        ? 0
                                 : shifted < p->padded[i] - p->window[i] ? 0
                                 : shifted < p->padded[i] - p->shift[i]  ? 1
                                                                         : 2;
@@ -177,10 +178,10 @@ static void bias_index(const struct swin_config *config, int64_t tokens, int32_t
         for (int64_t j = 0; j < tokens; j++) {
             int64_t b[3] = {j / (w[1] * w[2]), j / w[2] % w[1], j % w[2]};
 
-            index[i * tokens + j] = (int32_t)(((a[0] - b[0] + w[0] - 1) * (2 * w[1] - 1) +
-                                               (a[1] - b[1] + w[1] - 1)) *
-                                                  (2 * w[2] - 1) +
-                                              (a[2] - b[2] + w[2] - 1));
+            index[i * tokens + j] =
+                (int32_t)(((a[0] - b[0] + w[0] - 1) * (2 * w[1] - 1) + (a[1] - b[1] + w[1] - 1)) *
+                              (2 * w[2] - 1) +
+                          (a[2] - b[2] + w[2] - 1));
         }
     }
 }
@@ -221,12 +222,10 @@ static struct stage_indices stage_indices(struct graph *g, const struct swin *sw
         if (graph_failed(g))
             return s;
         window_indices(&p, batch, to, from, region);
-        s.to_window[shifted] =
-            upload_indices(g, 2, (int64_t[]){batch * p.windows, p.tokens}, to);
+        s.to_window[shifted] = upload_indices(g, 2, (int64_t[]){batch * p.windows, p.tokens}, to);
         s.from_window[shifted] = upload_indices(g, 2, (int64_t[]){batch, cells}, from);
         if (region)
-            s.region[shifted] =
-                upload_indices(g, 2, (int64_t[]){p.windows, p.tokens}, region);
+            s.region[shifted] = upload_indices(g, 2, (int64_t[]){p.windows, p.tokens}, region);
         if (!shifted) {
             int32_t *index = graph_host(g, (size_t)(p.tokens * p.tokens) * sizeof *index);
 
@@ -239,7 +238,8 @@ static struct stage_indices stage_indices(struct graph *g, const struct swin *sw
     return s;
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------
+ */
 
 struct attention_context {
     struct swin_block block;
@@ -356,12 +356,9 @@ struct tensor *swin_forward(struct graph *g, const struct swin *swin, struct ten
 
         for (int j = 0; j < stage->depth && !graph_failed(g); j++) {
             const struct swin_block *block = &stage->block[j];
-            struct attention_context context = {*block,
-                                                stage->heads,
-                                                s.to_window[j % 2],
-                                                s.from_window[j % 2],
-                                                s.region[j % 2],
-                                                s.bias};
+            struct attention_context context = {
+                *block,          stage->heads, s.to_window[j % 2], s.from_window[j % 2],
+                s.region[j % 2], s.bias};
 
             x = graph_update(g, run_attention, &context, sizeof context, x);
             x = mlp_residual(g, &block->norm2, &block->mlp, 0, block->drop_path, x);
