@@ -13,6 +13,7 @@
 /* In the order in which `earshot help` lists them. */
 static const struct cli_command *const commands[] = {
     &cmd_caption,
+    &cmd_info,
     &cmd_train,
     &cmd_eval,
     &cmd_toyworld,
