@@ -9,10 +9,12 @@
  *     struct earshot_session *session;
  *     struct earshot_result *result;
  *
- *     if (earshot_model_open("models/toy", NULL, &model, &error) != EARSHOT_OK ||
+ *     if (earshot_model_open("models/toy", &model, &error) != EARSHOT_OK ||
  *         earshot_session_open(model, NULL, &session, &error) != EARSHOT_OK ||
  *         earshot_caption_file(session, "clip.mp4", &result, &error) != EARSHOT_OK)
  *         fprintf(stderr, "%s\n", error.message);
+ *     else
+ *         printf("%s\n", result->caption[0]->text);
  *
  * Every function that can fail returns an enum earshot_status and, on failure, fills the caller's
  * struct earshot_error (which may be NULL).  Nothing here prints, exits or aborts.
@@ -61,8 +63,202 @@ EARSHOT_API const char *earshot_status_name(enum earshot_status status);
 /* The version of the library in use, as EARSHOT_VERSION. */
 EARSHOT_API const char *earshot_version(void);
 
+/* ---- models ------------------------------------------------------------------------------------
+ *
+ * A model is read-only once it is open: any number of threads may share it.  Close it after its last
+ * session.
+ */
+struct earshot_model;
+struct earshot_session;
+
+/* Streams are a set of bits: what a file has, what a model takes, what is to be used. */
+#define EARSHOT_VIDEO 1u
+#define EARSHOT_AUDIO 2u
+
+/* Opens a model directory (config.json, model.safetensors, vocab.txt).
+ * IO: not there or not readable.  FORMAT: not a model.  MEMORY. */
+EARSHOT_API enum earshot_status earshot_model_open(const char *directory,
+                                                   struct earshot_model **model,
+                                                   struct earshot_error *error);
+EARSHOT_API void earshot_model_close(struct earshot_model *model); /* NULL is fine */
+
+struct earshot_model_info {
+    const char *name;     /* lives as long as the model */
+    int64_t parameters;   /* learned numbers */
+    unsigned streams;     /* EARSHOT_VIDEO | EARSHOT_AUDIO: what it takes */
+    double window_s;      /* the length of the clips it was made for */
+    double sound_s;       /* the most sound that it hears of one clip */
+    int frames;           /* the pictures that it sees of one clip */
+    int max_tokens;       /* of a caption, its end included */
+    int vocabulary;       /* tokens that it knows */
+};
+
+/* Fills the first size_bytes of *info: pass sizeof *info. */
+EARSHOT_API void earshot_model_get_info(const struct earshot_model *model,
+                                        struct earshot_model_info *info, size_t size_bytes);
+
+/* ---- sessions ----------------------------------------------------------------------------------
+ *
+ * A session holds the working memory of one captioning job after another.  It belongs to one thread
+ * at a time; several sessions of one model may run at once, each in its own thread.  Every session
+ * computes with options.threads threads of its own, so divide the processors among them.
+ */
+enum earshot_method { EARSHOT_BEAM, EARSHOT_GREEDY, EARSHOT_SAMPLE };
+
+/* Where a call stands.  Given to the callback between the steps of the network, every tenth of a
+ * second while the call waits for a file, and once at the end. */
+struct earshot_progress {
+    const char *path;      /* being captioned; NULL for a clip from memory */
+    int64_t file, files;   /* its index, and how many there are */
+    double done_s, total_s; /* of that file; total_s is 0 while unknown */
+    int64_t captions;      /* written so far by this call, all files */
+};
+
+/* Fill with earshot_session_options_init first, so that fields of a later version have values. */
+struct earshot_session_options {
+    size_t struct_size; /* set by earshot_session_options_init */
+
+    /* How a caption is searched. */
+    enum earshot_method method; /* EARSHOT_BEAM */
+    int beam_width;             /* 4; 1 to 256: EARSHOT_BEAM */
+    int best;                   /* 1; captions kept of each clip, up to beam_width: EARSHOT_BEAM */
+    double length_penalty;      /* 1; captions are ordered by log p / tokens^length_penalty */
+    int max_tokens;             /* 0: as many as the model can write */
+    int min_tokens;             /* 0 */
+    int no_repeat_ngram;        /* 0: off; n: never the same n tokens twice in a caption */
+    double temperature;         /* 1; above 0: EARSHOT_SAMPLE */
+    int top_k;                  /* 0: all; only the k likeliest tokens: EARSHOT_SAMPLE */
+    double top_p;               /* 1; only the likeliest tokens that reach p: EARSHOT_SAMPLE */
+    uint64_t seed;              /* 0; the same seed gives the same captions: EARSHOT_SAMPLE */
+
+    /* What is captioned. */
+    unsigned streams; /* EARSHOT_VIDEO | EARSHOT_AUDIO; a stream left out counts as absent */
+    double window_s;  /* 0: a file is one clip, however long; else a caption for every window */
+    double stride_s;  /* 0: window_s; from the start of one window to that of the next */
+    int video_stream, audio_stream; /* -1: the best one; else the stream's index in the file */
+
+    /* How it is done. */
+    int batch;   /* 0: chosen by the model's size; clips that go through the network together */
+    int threads; /* 0: one a processor */
+    /* Called on the thread that called; false stops: the call then returns
+     * EARSHOT_ERROR_CANCELLED.  May be NULL. */
+    bool (*progress)(void *context, const struct earshot_progress *progress);
+    void *progress_context;
+};
+
+/* Sets every field that this library knows and that fits size_bytes; pass sizeof *options. */
+EARSHOT_API void earshot_session_options_init(struct earshot_session_options *options,
+                                              size_t size_bytes);
+
+/* options may be NULL: the defaults above.  ARGUMENT: an option out of range, or streams that the
+ * model does not take.  MEMORY. */
+EARSHOT_API enum earshot_status earshot_session_open(const struct earshot_model *model,
+                                                     const struct earshot_session_options *options,
+                                                     struct earshot_session **session,
+                                                     struct earshot_error *error);
+EARSHOT_API void earshot_session_close(struct earshot_session *session); /* NULL is fine */
+
+/* ---- captions --------------------------------------------------------------------------------- */
+
+struct earshot_token {
+    int id;
+    const char *text;       /* as the vocabulary spells it: "bell", "##ing", "[SEP]" at the end */
+    double log_probability; /* natural logarithm, given everything before */
+};
+
+struct earshot_caption {
+    double start_s, end_s; /* of the stretch of the file that it describes */
+    const char *text;      /* UTF-8 */
+    double log_probability; /* the sum over its tokens */
+    double score;           /* what captions are ordered by: see length_penalty */
+    bool complete;          /* it ended by itself, not at max_tokens */
+    unsigned streams;       /* that were there and were used */
+    const struct earshot_token *token; /* [token_count] */
+    int token_count;
+    const struct earshot_caption *const *other; /* [other_count], next best first: option `best` */
+    int other_count;
+};
+
+/* Wall-clock seconds.  Reading and the network overlap, and a batch's time is divided among its
+ * clips: these need not add up to the time that a call took. */
+struct earshot_times {
+    double read_s;   /* opening, decoding, filterbank, scaling */
+    double encode_s; /* encoders and fusion */
+    double decode_s; /* search */
+};
+
+/* Everything in it belongs to it and lives until earshot_result_free. */
+struct earshot_result {
+    const struct earshot_caption *const *caption; /* [caption_count], by time; at least one */
+    int caption_count;
+    double duration_s;        /* of the file or the clip; 0 for a still picture */
+    unsigned streams_present; /* in the file */
+    unsigned streams_used;    /* by at least one caption */
+    int failed_windows;       /* that could not be captioned */
+    const char *problem;      /* what went wrong first (a window, an unusable stream); "": nothing */
+    struct earshot_times times;
+};
+
+EARSHOT_API void earshot_result_free(struct earshot_result *result); /* NULL is fine */
+
 /*
- * ---- Caption metrics ----
+ * Captions a file: any that FFmpeg reads, a URL, or "-" for standard input.
+ *
+ * Without windows the whole file is one clip: its pictures are spread over all of it, and of its
+ * sound the model hears the first sound_s seconds (earshot_model_get_info).  With windows there is a
+ * caption for [k * stride_s, k * stride_s + window_s), cut at the end of the file; the last is the
+ * first to reach it, and a rest shorter than a tenth of a window is left out.  A window with none
+ * of the streams has no caption; one that cannot be read is counted in failed_windows.  Memory does
+ * not grow with the length of the file, but for its captions.
+ *
+ * Errors: IO (cannot be opened), FORMAT (not media, or damaged beyond use), UNSUPPORTED (no decoder),
+ * NO_STREAM (none of the streams asked for), CANCELLED, MEMORY.
+ */
+EARSHOT_API enum earshot_status earshot_caption_file(struct earshot_session *session,
+                                                     const char *path,
+                                                     struct earshot_result **result,
+                                                     struct earshot_error *error);
+
+/* A stretch of a file. */
+struct earshot_source {
+    const char *path;
+    double start_s, end_s; /* end_s <= 0: to the end */
+};
+
+/* What became of source number index: either result (freed by the callee, error then NULL) or error.
+ * false stops. */
+typedef bool (*earshot_source_done)(void *context, int64_t index, struct earshot_result *result,
+                                    const struct earshot_error *error);
+
+/*
+ * Captions many files or stretches of files: as earshot_caption_file for each, but they are read
+ * ahead and go through the network in batches, clips of several files together.  done is called for
+ * each source in order; one that fails does not stop the others.  CANCELLED: done or the progress
+ * callback returned false.
+ */
+EARSHOT_API enum earshot_status earshot_caption_sources(struct earshot_session *session,
+                                                        const struct earshot_source *source,
+                                                        int64_t count, earshot_source_done done,
+                                                        void *context,
+                                                        struct earshot_error *error);
+
+/* A clip in memory.  Zero what is not there. */
+struct earshot_clip {
+    const uint8_t *rgb; /* [frame_count][height][width][3], evenly spaced in time; NULL: no picture */
+    int frame_count, width, height;
+    const float *samples; /* [sample_count], mono, 16 kHz, [-1, 1]; NULL: no sound */
+    int64_t sample_count;
+    double duration_s; /* 0: as long as its sound */
+};
+
+/* Captions a clip; windows do not apply.  ARGUMENT: sizes that make no clip.  NO_STREAM: none of the
+ * streams asked for. */
+EARSHOT_API enum earshot_status earshot_caption_clip(struct earshot_session *session,
+                                                     const struct earshot_clip *clip,
+                                                     struct earshot_result **result,
+                                                     struct earshot_error *error);
+
+/* ---- caption metrics ---------------------------------------------------------------------------
  *
  * BLEU, ROUGE-L, CIDEr and METEOR as the reference implementation of caption evaluation
  * (pycocoevalcap, coco-caption) computes them, tokenizer included.  These functions need no model,

@@ -72,8 +72,8 @@ static void append_cues(struct str *out, const struct captioned_file *file, bool
 {
     int number = 0;
 
-    for (int i = 0; i < file->caption_count; i++) {
-        const struct timed_caption *caption = &file->caption[i];
+    for (int i = 0; i < file->result->caption_count; i++) {
+        const struct earshot_caption *caption = file->result->caption[i];
         long long start = llround(fmax(caption->start_s, 0) * 1000);
         long long end = llround(fmax(caption->end_s, 0) * 1000);
         struct str line = {0};
@@ -101,15 +101,16 @@ static void append_text(struct str *out, const struct captioned_file *file, bool
 {
     char start[32], end[32];
 
-    for (int i = 0; i < file->caption_count; i++) {
+    for (int i = 0; i < file->result->caption_count; i++) {
         if (name) {
             append_line(out, file->path, true);
             str_append_text(out, ": ");
         }
-        if (file->caption_count > 1)
-            str_append_format(out, "[%s-%s] ", str_duration(start, file->caption[i].start_s),
-                              str_duration(end, file->caption[i].end_s));
-        append_line(out, file->caption[i].text, false);
+        if (file->result->caption_count > 1)
+            str_append_format(out, "[%s-%s] ",
+                              str_duration(start, file->result->caption[i]->start_s),
+                              str_duration(end, file->result->caption[i]->end_s));
+        append_line(out, file->result->caption[i]->text, false);
         str_append_text(out, "\n");
     }
 }
@@ -143,14 +144,14 @@ static json_t *json_number(double value, int digits)
 
 /* jansson's *_set_new and *_append_new fail on a NULL value, and so carry "out of memory" upward:
  * every builder below returns NULL if any part is missing. */
-static json_t *json_streams(bool video, bool audio)
+static json_t *json_streams(unsigned streams)
 {
     json_t *array = json_array();
     int failed = 0;
 
-    if (video)
+    if (streams & EARSHOT_VIDEO)
         failed |= json_array_append_new(array, json_string("video"));
-    if (audio)
+    if (streams & EARSHOT_AUDIO)
         failed |= json_array_append_new(array, json_string("audio"));
     if (!failed)
         return array;
@@ -158,7 +159,7 @@ static json_t *json_streams(bool video, bool audio)
     return NULL;
 }
 
-static json_t *json_tokens(const struct timed_caption *caption)
+static json_t *json_tokens(const struct earshot_caption *caption)
 {
     json_t *array = json_array();
     int failed = 0;
@@ -177,7 +178,7 @@ static json_t *json_tokens(const struct timed_caption *caption)
     return NULL;
 }
 
-static int set_caption(json_t *object, const struct timed_caption *caption)
+static int set_caption(json_t *object, const struct earshot_caption *caption)
 {
     int failed = 0;
 
@@ -187,15 +188,14 @@ static int set_caption(json_t *object, const struct timed_caption *caption)
     failed |=
         json_object_set_new(object, "log_probability", json_number(caption->log_probability, 6));
     failed |= json_object_set_new(object, "score", json_number(caption->score, 6));
-    if (caption->token)
-        failed |= json_object_set_new(object, "tokens", json_tokens(caption));
+    failed |= json_object_set_new(object, "tokens", json_tokens(caption));
     if (caption->other_count > 0) {
         json_t *array = json_array();
 
         for (int i = 0; i < caption->other_count; i++) {
             json_t *other = json_object();
 
-            failed |= set_caption(other, &caption->other[i]);
+            failed |= set_caption(other, caption->other[i]);
             failed |= json_array_append_new(array, other);
         }
         failed |= json_object_set_new(object, "others", array);
@@ -203,20 +203,45 @@ static int set_caption(json_t *object, const struct timed_caption *caption)
     return failed;
 }
 
+static int set_name(json_t *object, const struct captioned_file *file)
+{
+    int failed = 0;
+
+    if (file->id)
+        failed |= json_object_set_new(object, "id", json_text(file->id));
+    return failed | json_object_set_new(object, "file", json_text(file->path));
+}
+
+static int set_references(json_t *object, const struct captioned_file *file)
+{
+    json_t *array = json_array();
+    int failed = 0;
+
+    for (int i = 0; i < file->reference_count; i++)
+        failed |= json_array_append_new(array, json_text(file->reference[i]));
+    return failed | json_object_set_new(object, "references", array);
+}
+
+static int set_seconds(json_t *object, const struct earshot_times *times)
+{
+    json_t *seconds = json_object();
+    int failed = json_object_set_new(seconds, "read", json_number(times->read_s, 4));
+
+    failed |= json_object_set_new(seconds, "encode", json_number(times->encode_s, 4));
+    failed |= json_object_set_new(seconds, "decode", json_number(times->decode_s, 4));
+    return failed | json_object_set_new(object, "seconds", seconds);
+}
+
 static int set_file(json_t *object, const struct captioned_file *file)
 {
-    int failed = json_object_set_new(object, "file", json_text(file->path));
+    int failed = set_name(object, file);
 
     failed |= json_object_set_new(object, "model", json_text(file->model ? file->model : ""));
-    if (file->duration_s >= 0)
-        failed |= json_object_set_new(object, "duration", json_number(file->duration_s, 3));
-    failed |= json_object_set_new(object, "streams_present",
-                                  json_streams(file->has_video, file->has_audio));
-    failed |= json_object_set_new(object, "streams_used",
-                                  json_streams(file->used_video, file->used_audio));
-    if (file->elapsed_s >= 0)
-        failed |= json_object_set_new(object, "elapsed", json_number(file->elapsed_s, 3));
-    return failed;
+    failed |= json_object_set_new(object, "duration", json_number(file->result->duration_s, 3));
+    failed |=
+        json_object_set_new(object, "streams_present", json_streams(file->result->streams_present));
+    failed |= json_object_set_new(object, "streams_used", json_streams(file->result->streams_used));
+    return failed | set_seconds(object, &file->result->times);
 }
 
 /* Takes the object; failed: something in it could not be made. */
@@ -237,23 +262,27 @@ static void append_json_file(struct str *out, const struct captioned_file *file)
     json_t *object = json_object(), *captions = json_array();
     int failed = set_file(object, file);
 
-    for (int i = 0; i < file->caption_count; i++) {
+    for (int i = 0; i < file->result->caption_count; i++) {
         json_t *caption = json_object();
 
-        failed |= set_caption(caption, &file->caption[i]);
+        failed |= set_caption(caption, file->result->caption[i]);
         failed |= json_array_append_new(captions, caption);
     }
     failed |= json_object_set_new(object, "captions", captions);
+    if (file->id)
+        failed |= set_references(object, file);
     append_json(out, object, failed, JSON_INDENT(2));
 }
 
 static void append_json_lines(struct str *out, const struct captioned_file *file)
 {
-    for (int i = 0; i < file->caption_count; i++) {
+    for (int i = 0; i < file->result->caption_count; i++) {
         json_t *object = json_object();
         int failed = set_file(object, file);
 
-        failed |= set_caption(object, &file->caption[i]);
+        failed |= set_caption(object, file->result->caption[i]);
+        if (file->id)
+            failed |= set_references(object, file);
         append_json(out, object, failed, JSON_COMPACT);
         str_append_text(out, "\n");
     }
@@ -327,7 +356,8 @@ enum earshot_status captions_write(struct captions_writer *writer,
     return flush(writer, &out, error);
 }
 
-enum earshot_status captions_write_failure(struct captions_writer *writer, const char *path,
+enum earshot_status captions_write_failure(struct captions_writer *writer,
+                                           const struct captioned_file *file,
                                            const struct earshot_error *failure,
                                            struct earshot_error *error)
 {
@@ -340,7 +370,7 @@ enum earshot_status captions_write_failure(struct captions_writer *writer, const
         return EARSHOT_OK;
     append_separator(writer, &out);
     object = json_object();
-    failed = json_object_set_new(object, "file", json_text(path));
+    failed = set_name(object, file);
     failed |= json_object_set_new(object, "error", json_text(failure->message));
     failed |=
         json_object_set_new(object, "status", json_text(earshot_status_name(failure->status)));

@@ -25,31 +25,13 @@ enum captions_format { CAPTIONS_TEXT, CAPTIONS_JSON, CAPTIONS_JSONL, CAPTIONS_VT
 /* "text", "json", ..., NULL: for an OPTION_CHOICE. */
 extern const char *const captions_format_names[];
 
-struct caption_token {
-    const char *text;
-    double log_probability;
-};
-
-/* One hypothesis for one stretch of a file. */
-struct timed_caption {
-    double start_s, end_s;
-    const char *text;
-    double log_probability, score;
-    const struct caption_token *token; /* [token_count]; may be NULL */
-    int token_count;
-    const struct timed_caption *other; /* [other_count] the rest of an n-best list; may be NULL */
-    int other_count;
-};
-
 struct captioned_file {
     const char *path;
-    const char *model;           /* the model's name */
-    double duration_s;           /* negative: unknown */
-    bool has_video, has_audio;   /* in the file */
-    bool used_video, used_audio; /* by the model */
-    double elapsed_s;            /* time taken; negative: leave it out */
-    const struct timed_caption *caption;
-    int caption_count;
+    const char *id;               /* of a manifest's clip; NULL: a file of its own */
+    const char *const *reference; /* [reference_count] what a manifest says, written with the id */
+    int reference_count;
+    const char *model; /* the model's name */
+    const struct earshot_result *result;
 };
 
 struct captions_writer {
@@ -68,8 +50,9 @@ enum earshot_status captions_open(struct captions_writer *writer, enum captions_
 /* Everything about one file, flushed: a reader sees each file as it is done. */
 enum earshot_status captions_write(struct captions_writer *writer,
                                    const struct captioned_file *file, struct earshot_error *error);
-/* A file that could not be captioned; text, vtt and srt say nothing. */
-enum earshot_status captions_write_failure(struct captions_writer *writer, const char *path,
+/* A file that could not be captioned: result is not looked at.  text, vtt and srt say nothing. */
+enum earshot_status captions_write_failure(struct captions_writer *writer,
+                                           const struct captioned_file *file,
                                            const struct earshot_error *failure,
                                            struct earshot_error *error);
 /* Writes what stands after the last file; the stream stays the caller's. */

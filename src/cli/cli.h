@@ -29,7 +29,9 @@ struct cli_command {
     int (*run)(const struct cli_command *command, int argc, char **argv); /* argv[0] is the name */
 };
 
+extern const struct cli_command cmd_caption;
 extern const struct cli_command cmd_eval;
+extern const struct cli_command cmd_info;
 extern const struct cli_command cmd_toyworld;
 extern const struct cli_command cmd_train;
 extern const struct cli_command cmd_version;

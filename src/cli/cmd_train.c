@@ -1,27 +1,12 @@
 /* cmd_train.c: `earshot train`: a model from a manifest.  The work is train/trainer.h's. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/configuration.h"
 #include "cli/progress.h"
 #include "train/trainer.h"
-
-struct settings {
-    char *config, *preset;
-};
-
-static const struct option settings_options[] = {
-    {"config", 'c', OPTION_STRING, offsetof(struct settings, config), 0, 0, NULL, "FILE",
-     "JSON with \"preset\", \"model\" and \"train\"; flags win over it"},
-    {"preset", 0, OPTION_STRING, offsetof(struct settings, preset), 0, 0, NULL, "NAME",
-     "start from toy, small or base; the file wins over it"},
-};
-
-static const struct option_table settings_table = {
-    settings_options, sizeof settings_options / sizeof settings_options[0]};
 
 static void show(void *context, const struct train_progress *p)
 {
@@ -50,40 +35,12 @@ static bool stop(void *context)
     return cli_interrupted();
 }
 
-/* The value of --KEY VALUE or --KEY=VALUE, before the real parsing: the file has to be read first so
- * that flags can win over it. */
-static const char *peek(int argc, char **argv, const char *key)
-{
-    size_t length = strlen(key);
-
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], key) == 0 && i + 1 < argc)
-            return argv[i + 1];
-        if (strncmp(argv[i], key, length) == 0 && argv[i][length] == '=')
-            return argv[i] + length + 1;
-    }
-    return NULL;
-}
-
-static enum earshot_status read_settings(int argc, char **argv, struct model_config *model,
-                                         struct train_options *train, struct earshot_error *error)
-{
-    const char *preset = peek(argc, argv, "--preset"), *config = peek(argc, argv, "--config");
-    enum earshot_status status = model_config_preset(preset ? preset : "toy", model, error);
-
-    if (!config)
-        config = peek(argc, argv, "-c");
-    if (status == EARSHOT_OK && config)
-        status = train_config_read(config, model, train, error);
-    return status;
-}
-
 static int run(const struct cli_command *command, int argc, char **argv)
 {
     struct train_options train = train_options_default;
     struct model_config model = {0};
-    struct settings settings = {0};
-    const struct option_binding binding[] = {{settings_table, &settings},
+    struct configuration configuration = {0};
+    const struct option_binding binding[] = {{configuration_table, &configuration},
                                              {train_option_table, &train},
                                              {model_config_table, &model}};
     const struct train_callbacks callbacks = {.progress = show, .cancelled = stop};
@@ -91,7 +48,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
     struct cli_flags flags;
     int positional, exit_code;
 
-    if (read_settings(argc, argv, &model, &train, &error) != EARSHOT_OK)
+    if (configuration_read(argc, argv, &model, &train, &error) != EARSHOT_OK)
         exit_code = cli_usage_error(command, "%s", error.message);
     else if (cli_begin(command, binding, 3, argc, argv, &flags, &positional, &exit_code)) {
         exit_code = CLI_DONE;
@@ -110,7 +67,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
             }
         }
     }
-    options_free(settings_table, &settings);
+    options_free(configuration_table, &configuration);
     train_options_free(&train);
     model_config_free(&model);
     return exit_code;

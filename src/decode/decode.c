@@ -73,14 +73,20 @@ static enum earshot_status check_options(const struct decode_options *options,
     return EARSHOT_OK;
 }
 
+enum earshot_status decode_options_check(const struct decode_options *options, int64_t vocabulary,
+                                         struct earshot_error *error)
+{
+    enum earshot_status status = check_options(options, error);
+
+    return status == EARSHOT_OK ? check_tokens(options, vocabulary, error) : status;
+}
+
 static enum earshot_status check_arguments(const struct decode_scorer *scorer,
                                            const struct decode_options *options, int64_t samples,
                                            struct earshot_error *error)
 {
-    enum earshot_status status = check_options(options, error);
+    enum earshot_status status = decode_options_check(options, scorer->vocabulary, error);
 
-    if (status == EARSHOT_OK)
-        status = check_tokens(options, scorer->vocabulary, error);
     /* With the limits of beam and length this keeps every size below from overflowing. */
     if (status == EARSHOT_OK && (samples < 0 || samples > DECODE_SAMPLES_MAX))
         status = error_set(error, EARSHOT_ERROR_ARGUMENT, "%lld samples in one batch: at most %d",

@@ -71,6 +71,10 @@ struct decode_options {
  * end and banned tokens are left for the caller. */
 void decode_options_init(struct decode_options *options);
 
+/* What decode_run asks of its options: ARGUMENT says which one is out of range. */
+enum earshot_status decode_options_check(const struct decode_options *options, int64_t vocabulary,
+                                         struct earshot_error *error);
+
 struct decode_hypothesis {
     int32_t *tokens;           /* [count], without the start token, with the end token if ended */
     double *log_probabilities; /* [count], natural logarithms */

@@ -48,8 +48,8 @@ static enum earshot_status parse_config(const char *path, const char *text,
     return status;
 }
 
-static enum earshot_status read_config(const char *directory, struct model_config *config,
-                                       struct earshot_error *error)
+enum earshot_status captioner_read_config(const char *directory, struct model_config *config,
+                                          struct earshot_error *error)
 {
     char *path = str_format("%s/config.json", directory), *text = NULL;
     enum earshot_status status;
@@ -133,7 +133,7 @@ enum earshot_status captioner_open(const char *directory, struct backend *backen
 
     *out = NULL;
     *tokenizer = NULL;
-    status = weights && vocabulary ? read_config(directory, &config, error)
+    status = weights && vocabulary ? captioner_read_config(directory, &config, error)
                                    : error_memory(error, strlen(directory));
     if (status == EARSHOT_OK) {
         status = captioner_new(&config, &c, error);

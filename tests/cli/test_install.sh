@@ -19,6 +19,11 @@ static=$(find "$prefix_now" -name libearshot.a)
 shared=$(find "$prefix_now" -name libearshot.so)
 [ -n "$pc" ] && [ -n "$static" ] && [ -n "$shared" ] || { echo "a library or earshot.pc is missing"; exit 1; }
 "$prefix_now/bin/earshot" version >/dev/null
+# A model for the example: two steps on two clips, made by the installed program.
+"$prefix_now/bin/earshot" toyworld --out "$prefix/toy" --clips 2 --lossless -q
+"$prefix_now/bin/earshot" train --data "$prefix/toy/manifest.jsonl" --out "$prefix/run" --steps 2 --batch_size 2 \
+    --threads 1 -q
+media=$(find "$prefix/toy/media" -type f | sort | head -n 1)
 
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 cc=$(cached CMAKE_C_COMPILER)
@@ -31,8 +36,12 @@ read -r -a dynamic <<<"$(pkg-config --cflags --libs earshot)"
 read -r -a all <<<"$(pkg-config --cflags --libs --static earshot)"
 "$cc" "${flags[@]}" examples/caption.c "${all[@]/#-learshot/$static}" -o "$prefix/static"
 
-LD_LIBRARY_PATH=$(dirname "$shared") "$prefix/shared" >"$prefix/shared.out"
-"$prefix/static" >"$prefix/static.out"
+LD_LIBRARY_PATH=$(dirname "$shared") "$prefix/shared" "$prefix/run/model" "$media" 1 >"$prefix/shared.out"
+"$prefix/static" "$prefix/run/model" "$media" 1 >"$prefix/static.out"
+# Three windows, and the clip from memory; a file that is not there is an error with a word.
+[ "$(grep -c 'seen and heard' "$prefix/static.out")" -eq 4 ] || { cat "$prefix/static.out"; exit 1; }
+! "$prefix/static" "$prefix/run/model" /nonexistent 2>"$prefix/err" || exit 1
+grep -q 'No such file' "$prefix/err"
 cmp "$prefix/shared.out" "$prefix/static.out"
 if ldd "$prefix/static" | grep libearshot; then
     exit 1

@@ -44,26 +44,35 @@ static void assert_written(enum captions_format format, const struct captioned_f
     free(text);
 }
 
-static struct captioned_file file_of(const char *path, const struct timed_caption *caption,
-                                     int count)
+#define CAPTIONS_MAX 4
+
+/* A file and its result, with pointers to the captions given. */
+struct example {
+    struct earshot_result result;
+    const struct earshot_caption *caption[CAPTIONS_MAX];
+};
+
+static struct captioned_file file_of(struct example *example, const char *path,
+                                     const struct earshot_caption *caption, int count)
 {
-    return (struct captioned_file){.path = path,
-                                   .model = "toy",
-                                   .duration_s = 12.5,
-                                   .has_video = true,
-                                   .has_audio = true,
-                                   .used_video = true,
-                                   .elapsed_s = 0.25,
-                                   .caption = caption,
-                                   .caption_count = count};
+    for (int i = 0; i < count; i++)
+        example->caption[i] = &caption[i];
+    example->result = (struct earshot_result){.caption = example->caption,
+                                              .caption_count = count,
+                                              .duration_s = 12.5,
+                                              .streams_present = EARSHOT_VIDEO | EARSHOT_AUDIO,
+                                              .streams_used = EARSHOT_VIDEO,
+                                              .times = {0.25, 0.5, 0.125}};
+    return (struct captioned_file){.path = path, .model = "toy", .result = &example->result};
 }
 
 static void test_text(void **state)
 {
-    static const struct timed_caption one = {0, 12.5, "a bell\nrings", 0, 0, NULL, 0, NULL, 0};
-    static const struct timed_caption two[] = {{.start_s = 0, .end_s = 10, .text = "a"},
-                                               {.start_s = 10, .end_s = 3725, .text = "b"}};
-    struct captioned_file files[] = {file_of("x\n.mp4", &one, 1), file_of("y", two, 2)};
+    static const struct earshot_caption one = {.end_s = 12.5, .text = "a bell\nrings"};
+    static const struct earshot_caption two[] = {{.start_s = 0, .end_s = 10, .text = "a"},
+                                                 {.start_s = 10, .end_s = 3725, .text = "b"}};
+    struct example x, y;
+    struct captioned_file files[] = {file_of(&x, "x\n.mp4", &one, 1), file_of(&y, "y", two, 2)};
 
     (void)state;
     assert_written(CAPTIONS_TEXT, files, 1, "a bell rings\n");
@@ -74,13 +83,14 @@ static void test_text(void **state)
 
 static void test_cues(void **state)
 {
-    static const struct timed_caption captions[] = {
+    static const struct earshot_caption captions[] = {
         {.start_s = -0.5, .end_s = 1.2345, .text = "one --> two & <three>"},
         {.start_s = 1.2345, .end_s = 2, .text = " \r\n\n "},
         {.start_s = 3599.9996, .end_s = 360000.001, .text = "first\n\nsecond\tthird ---> x"},
         {.start_s = 5, .end_s = 5, .text = "3"},
     };
-    struct captioned_file file = file_of("x", captions, 4);
+    struct example example;
+    struct captioned_file file = file_of(&example, "x", captions, 4);
 
     (void)state;
     assert_written(CAPTIONS_VTT, &file, 1,
@@ -106,17 +116,18 @@ static void test_cues_of_one_file_only(void **state)
                      EARSHOT_ERROR_ARGUMENT);
 }
 
-static const struct caption_token tokens[] = {{"a", -0.1234567}, {"[SEP]", -1}};
-static const struct timed_caption other = {.start_s = 0, .end_s = 1, .text = "no \"bell\""};
-static const struct timed_caption rich = {.start_s = 7200.1234,
-                                          .end_s = 7201,
-                                          .text = "caf\xc3\xa9 \xff",
-                                          .log_probability = -1.25,
-                                          .score = NAN,
-                                          .token = tokens,
-                                          .token_count = 2,
-                                          .other = &other,
-                                          .other_count = 1};
+static const struct earshot_token tokens[] = {{5, "a", -0.1234567}, {3, "[SEP]", -1}};
+static const struct earshot_caption other = {.start_s = 0, .end_s = 1, .text = "no \"bell\""};
+static const struct earshot_caption *const others[] = {&other};
+static const struct earshot_caption rich = {.start_s = 7200.1234,
+                                            .end_s = 7201,
+                                            .text = "caf\xc3\xa9 \xff",
+                                            .log_probability = -1.25,
+                                            .score = NAN,
+                                            .token = tokens,
+                                            .token_count = 2,
+                                            .other = others,
+                                            .other_count = 1};
 
 static const char *text_at(const json_t *object, const char *key)
 {
@@ -132,7 +143,9 @@ static double number_at(const json_t *object, const char *key)
 
 static void test_json(void **state)
 {
-    struct captioned_file files[] = {file_of("a\xff.mp4", &rich, 1), file_of("b", &rich, 1)};
+    struct example a, b;
+    struct captioned_file files[] = {file_of(&a, "a\xff.mp4", &rich, 1),
+                                     file_of(&b, "b", &rich, 1)};
     char *text = written(CAPTIONS_JSON, files, 2);
     json_t *root = json_loads(text, 0, NULL), *file, *caption, *token;
 
@@ -142,7 +155,11 @@ static void test_json(void **state)
     assert_string_equal(text_at(file, "file"), "a\xef\xbf\xbd.mp4");
     assert_string_equal(text_at(file, "model"), "toy");
     assert_true(number_at(file, "duration") == 12.5);
-    assert_true(number_at(file, "elapsed") == 0.25);
+    assert_true(number_at(json_object_get(file, "seconds"), "read") == 0.25);
+    assert_true(number_at(json_object_get(file, "seconds"), "encode") == 0.5);
+    assert_true(number_at(json_object_get(file, "seconds"), "decode") == 0.125);
+    assert_null(json_object_get(file, "id"));
+    assert_null(json_object_get(file, "references"));
     assert_int_equal(json_array_size(json_object_get(file, "streams_present")), 2);
     assert_int_equal(json_array_size(json_object_get(file, "streams_used")), 1);
     caption = json_array_get(json_object_get(file, "captions"), 0);
@@ -162,11 +179,17 @@ static void test_json(void **state)
 
 static void test_json_lines_and_failures(void **state)
 {
-    struct captioned_file file = file_of("a", &rich, 1);
+    static const char *const references[] = {"r\xff", "s"};
+    static const struct captioned_file missing = {.path = "b", .id = "clip b"};
+    struct example example;
+    struct captioned_file file = file_of(&example, "a", &rich, 1);
     struct earshot_error failure = {EARSHOT_ERROR_FORMAT, "b: not media"}, error;
     static const enum captions_format formats[] = {CAPTIONS_JSON, CAPTIONS_JSONL, CAPTIONS_TEXT};
 
     (void)state;
+    file.id = "clip a";
+    file.reference = references;
+    file.reference_count = 2;
     for (int f = 0; f < 3; f++) {
         struct captions_writer writer;
         struct memory memory;
@@ -176,7 +199,7 @@ static void test_json_lines_and_failures(void **state)
         memory_open(&memory);
         assert_ok(captions_open(&writer, formats[f], memory.stream, "memory", 2, &error));
         assert_ok(captions_write(&writer, &file, &error));
-        assert_ok(captions_write_failure(&writer, "b", &failure, &error));
+        assert_ok(captions_write_failure(&writer, &missing, &failure, &error));
         assert_ok(captions_close(&writer, &error));
         fclose(memory.stream);
         if (formats[f] == CAPTIONS_JSON) {
@@ -188,6 +211,11 @@ static void test_json_lines_and_failures(void **state)
             root = json_loads(memory.data, 0, NULL);
             assert_true(number_at(root, "end") == 7201);
             assert_string_equal(text_at(root, "file"), "a");
+            assert_string_equal(text_at(root, "id"), "clip a");
+            assert_string_equal(
+                json_string_value(json_array_get(json_object_get(root, "references"), 0)),
+                "r\xef\xbf\xbd");
+            assert_int_equal(json_array_size(json_object_get(root, "references")), 2);
             second = json_loads(newline + 1, 0, NULL);
         } else {
             assert_null(strstr(memory.data, "not media"));
@@ -196,6 +224,7 @@ static void test_json_lines_and_failures(void **state)
             assert_non_null(second);
             assert_string_equal(text_at(second, "error"), "b: not media");
             assert_string_equal(text_at(second, "file"), "b");
+            assert_string_equal(text_at(second, "id"), "clip b");
         }
         json_decref(second);
         json_decref(root);
@@ -205,7 +234,8 @@ static void test_json_lines_and_failures(void **state)
 
 static void test_full_disk(void **state)
 {
-    struct captioned_file file = file_of("a", &rich, 1);
+    struct example example;
+    struct captioned_file file = file_of(&example, "a", &rich, 1);
     struct captions_writer writer;
     struct earshot_error error;
     FILE *stream = fopen("/dev/full", "w");

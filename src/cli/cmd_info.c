@@ -1,0 +1,291 @@
+/*
+ * cmd_info.c: `earshot info`: what a model is made of, and what a run of it will need, before it
+ * runs.
+ *
+ * Nothing is computed and no weight is read: the network runs on the plan backend (model/cost.h).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/configuration.h"
+#include "cli/model_path.h"
+#include "model/cost.h"
+
+struct settings {
+    char *model;
+    int format;
+    bool train, recompute;
+    int64_t batch, beam;
+};
+
+enum { FORMAT_TEXT, FORMAT_JSON };
+static const char *const formats[] = {"text", "json", NULL};
+
+#define AT(field) offsetof(struct settings, field)
+
+static const struct option options[] = {
+    {"model", 'm', OPTION_STRING, AT(model), 0, 0, NULL, "DIR",
+     "model directory, training run or name of a bundled model (the bundled toy)"},
+    {"format", 'f', OPTION_CHOICE, AT(format), 0, 0, formats, "FORMAT", "text or json"},
+    {"batch", 0, OPTION_INT, AT(batch), 0, 65536, NULL, "N",
+     "clips at once; 0: 1, or the configuration's batch_size with --train"},
+    {"beam", 'b', OPTION_INT, AT(beam), 1, 256, NULL, "N", "beam width of captioning"},
+    {"train", 0, OPTION_BOOL, AT(train), 0, 0, NULL, NULL,
+     "memory of a training step instead of captioning"},
+    {"recompute", 0, OPTION_BOOL, AT(recompute), 0, 0, NULL, NULL,
+     "training with activations computed again in the backward pass"},
+};
+
+static const struct option_table table = {options, sizeof options / sizeof *options};
+
+/* ---- what there is to say ---------------------------------------------------------------------
+ */
+
+enum part { PART_VIDEO, PART_AUDIO, PART_STREAMS, PART_FUSION, PART_DECODER, PART_COUNT };
+
+static const struct {
+    const char *prefix; /* of the names of its parameters */
+    const char *title;
+} parts[PART_COUNT] = {
+    {"video", "video encoder"}, {"audio", "audio encoder"}, {"streams", "projections"},
+    {"fusion", "fusion"},       {"decoder", "decoder"},
+};
+
+struct facts {
+    struct model_config config;
+    struct cost_question question;
+    struct model_cost cost;
+    int64_t beam;
+    int64_t parameters[PART_COUNT];
+};
+
+static enum earshot_status count_parameters(struct facts *facts, struct earshot_error *error)
+{
+    struct captioner *captioner;
+    enum earshot_status status = captioner_new(&facts->config, &captioner, error);
+
+    if (status != EARSHOT_OK)
+        return status;
+    for (int i = 0; i < params_count(captioner->params); i++) {
+        const struct param *param = params_at(captioner->params, i);
+        size_t length = strcspn(param->name, ".");
+
+        for (int p = 0; p < PART_COUNT; p++)
+            if (strlen(parts[p].prefix) == length &&
+                strncmp(param->name, parts[p].prefix, length) == 0)
+                facts->parameters[p] += param->elements;
+    }
+    captioner_free(captioner);
+    return EARSHOT_OK;
+}
+
+static double caption_multiply_adds(const struct facts *facts)
+{
+    const struct model_cost *c = &facts->cost;
+    double steps = (double)facts->config.decoder.max_length * (double)facts->beam;
+
+    return c->encoder_multiply_adds[STREAM_VIDEO] + c->encoder_multiply_adds[STREAM_AUDIO] +
+           c->fusion_multiply_adds + steps * c->decoder_step_multiply_adds;
+}
+
+static double total_bytes(const struct model_cost *cost)
+{
+    return (double)cost->parameter_bytes + (double)cost->memory.activation_bytes +
+           (double)cost->memory.gradient_bytes + (double)cost->cache_bytes;
+}
+
+/* ---- text -------------------------------------------------------------------------------------
+ */
+
+static void print_bytes(const char *title, size_t size_bytes)
+{
+    char text[32];
+
+    if (size_bytes)
+        printf("  %-22s %12s\n", title, str_bytes(text, (double)size_bytes));
+}
+
+static void print_work(const char *title, double multiply_adds)
+{
+    if (multiply_adds > 0)
+        printf("  %-22s %10.4g G\n", title, multiply_adds * 1e-9);
+}
+
+static void print_text(const struct facts *facts)
+{
+    const struct model_config *c = &facts->config;
+    const struct model_cost *cost = &facts->cost;
+    char text[32];
+
+    printf("%s: clips of %g s", c->name, c->window_s);
+    if (c->use_stream[STREAM_VIDEO])
+        printf(", %" PRId64 " frames of %" PRId64 " x %" PRId64, c->video.frames, c->video.width,
+               c->video.height);
+    if (c->use_stream[STREAM_AUDIO])
+        printf(", %g s of sound", (double)c->audio.frames / 100);
+    printf("\n\nparameters               %12" PRId64 "\n", cost->parameters);
+    for (int p = 0; p < PART_COUNT; p++)
+        if (facts->parameters[p])
+            printf("  %-22s %12" PRId64 "\n", parts[p].title, facts->parameters[p]);
+    printf("\ntokens of a clip\n");
+    if (cost->video_tokens)
+        printf("  %-22s %12" PRId64 "\n", "video", cost->video_tokens);
+    if (cost->audio_tokens)
+        printf("  %-22s %12" PRId64 "\n", "audio", cost->audio_tokens);
+    printf("\nmultiply-adds of a clip\n");
+    print_work("video encoder", cost->encoder_multiply_adds[STREAM_VIDEO]);
+    print_work("audio encoder", cost->encoder_multiply_adds[STREAM_AUDIO]);
+    print_work("fusion", cost->fusion_multiply_adds);
+    print_work("decoder, one token", cost->decoder_step_multiply_adds);
+    printf("  %-22s %10.4g G  (%" PRId64 " tokens, beam of %" PRId64 ")\n", "at most",
+           caption_multiply_adds(facts) * 1e-9, c->decoder.max_length, facts->beam);
+    if (facts->question.training)
+        printf("\nmemory of a training step of %" PRId64 " clips%s\n", facts->question.batch,
+               facts->question.checkpoint ? ", recomputing" : "");
+    else
+        printf("\nmemory of captioning, %" PRId64 " clips at once, beam of %" PRId64 "\n",
+               facts->question.batch, facts->beam);
+    print_bytes(facts->question.training ? "weights and optimiser" : "weights",
+                cost->parameter_bytes);
+    print_bytes("activations", cost->memory.activation_bytes);
+    print_bytes("their gradients", cost->memory.gradient_bytes);
+    print_bytes("decoder cache", cost->cache_bytes);
+    printf("  %-22s %12s  (and what media files need to be read)\n", "together",
+           str_bytes(text, total_bytes(cost)));
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------
+ */
+
+static json_t *json_facts(const struct facts *facts)
+{
+    const struct model_cost *c = &facts->cost;
+    json_t *parameters = json_pack("{s:I}", "total", (json_int_t)c->parameters);
+    int failed = 0;
+
+    for (int p = 0; p < PART_COUNT; p++)
+        failed |= json_object_set_new(parameters, parts[p].prefix,
+                                      json_integer((json_int_t)facts->parameters[p]));
+    if (failed) {
+        json_decref(parameters);
+        return NULL;
+    }
+    return json_pack(
+        "{s:s, s:o, s:{s:I, s:I}, s:{s:f, s:f, s:f, s:f, s:f}, "
+        "s:{s:b, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:f}, s:o}",
+        "name", facts->config.name, "parameters", parameters, "tokens", "video",
+        (json_int_t)c->video_tokens, "audio", (json_int_t)c->audio_tokens, "multiply_adds", "video",
+        c->encoder_multiply_adds[STREAM_VIDEO], "audio", c->encoder_multiply_adds[STREAM_AUDIO],
+        "fusion", c->fusion_multiply_adds, "decoder_token", c->decoder_step_multiply_adds,
+        "caption_at_most", caption_multiply_adds(facts), "memory", "training",
+        facts->question.training, "batch", (json_int_t)facts->question.batch, "beam",
+        (json_int_t)facts->beam, "recompute", facts->question.checkpoint, "parameter_bytes",
+        (json_int_t)c->parameter_bytes, "activation_bytes", (json_int_t)c->memory.activation_bytes,
+        "gradient_bytes", (json_int_t)c->memory.gradient_bytes, "cache_bytes",
+        (json_int_t)c->cache_bytes, "total_bytes", total_bytes(c), "configuration",
+        options_write_json(model_config_table, &facts->config));
+}
+
+static enum earshot_status print_json(const struct facts *facts, struct earshot_error *error)
+{
+    json_t *root = json_facts(facts);
+    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    enum earshot_status status = text ? EARSHOT_OK : error_memory(error, 4096);
+
+    if (text)
+        puts(text);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+/* ---- the command ------------------------------------------------------------------------------
+ */
+
+/* The configuration that argv names; flags that change it come later. */
+static enum earshot_status read_model(int argc, char **argv, struct model_config *config,
+                                      struct train_options *train, struct earshot_error *error)
+{
+    const char *model = configuration_peek(argc, argv, "model", 'm');
+    char *path = NULL;
+    enum earshot_status status;
+
+    if (!model && (configuration_peek(argc, argv, "preset", 0) ||
+                   configuration_peek(argc, argv, "config", 'c')))
+        return configuration_read(argc, argv, config, train, error);
+    status = model_path_find(model, &path, error);
+    if (status == EARSHOT_OK)
+        status = captioner_read_config(path, config, error);
+    free(path);
+    return status;
+}
+
+static int show(const struct settings *settings, const struct train_options *train,
+                struct model_config *config)
+{
+    int64_t batch = settings->batch ? settings->batch : settings->train ? train->batch_size : 1;
+    struct facts facts = {.config = *config,
+                          .beam = settings->beam,
+                          .question = {.batch = batch,
+                                       .rows = batch * settings->beam,
+                                       .passes = 1,
+                                       .training = settings->train,
+                                       .checkpoint = settings->recompute || train->recompute}};
+    struct earshot_error error = {0};
+    enum earshot_status status = count_parameters(&facts, &error);
+
+    if (status == EARSHOT_OK)
+        status = model_cost(&facts.config, &facts.question, &facts.cost, &error);
+    if (status == EARSHOT_OK && settings->format == FORMAT_JSON)
+        status = print_json(&facts, &error);
+    else if (status == EARSHOT_OK)
+        print_text(&facts);
+    return status == EARSHOT_OK ? CLI_DONE : cli_fail(&error);
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+    struct train_options train = train_options_default;
+    struct settings settings = {.beam = 4};
+    struct configuration configuration = {0};
+    struct model_config model = {0};
+    const struct option_binding binding[] = {
+        {table, &settings}, {configuration_table, &configuration}, {model_config_table, &model}};
+    struct earshot_error error = {0};
+    enum earshot_status status = read_model(argc, argv, &model, &train, &error);
+    struct cli_flags flags;
+    int count, exit_code;
+
+    if (cli_begin(command, binding, 3, argc, argv, &flags, &count, &exit_code)) {
+        if (count > 0)
+            exit_code = cli_usage_error(command,
+                                        "unexpected argument '%s'; a model is named with "
+                                        "-m, a preset with --preset",
+                                        argv[1]);
+        else if (settings.model && (configuration.preset || configuration.config))
+            exit_code = cli_usage_error(command, "give -m, or --preset and --config, not both");
+        else if (status != EARSHOT_OK)
+            exit_code = cli_fail(&error);
+        else
+            exit_code = show(&settings, &train, &model);
+    }
+    options_free(table, &settings);
+    options_free(configuration_table, &configuration);
+    train_options_free(&train);
+    model_config_free(&model);
+    return exit_code;
+}
+
+const struct cli_command cmd_info = {
+    .name = "info",
+    .arguments = "[-m MODEL | --preset NAME | --config FILE] [OPTIONS]",
+    .summary = "say what a model is made of and what it needs",
+    .details = "No weight is read and nothing is computed. Any part of the model can be changed "
+               "with a flag, to see what\nit would cost.\n",
+    .run = run,
+};
