@@ -34,6 +34,7 @@ f $(lavfi "$steps") -c:v prores_ks -profile:v 0 -pix_fmt yuv422p10le -frames:v 4
 f $(lavfi "$long") -c:v libx264 -preset slow -crf 12 -threads 1 -x264-params bframes=3:b-adapt=0:open-gop=1:keyint=24:scenecut=0 open_gop.mkv
 f $(lavfi "$long") -c:v libx264 -preset slow -crf 12 -threads 1 -x264-params bframes=3:b-adapt=0:open-gop=1:keyint=24:scenecut=0 -t 4 -f mpegts open_gop.ts
 f $(lavfi "$long") -c:v libx264 -preset slow -crf 12 -threads 1 -x264-params keyint=1000:scenecut=0 one_key.mp4
+f $(lavfi "$long") -c:v libx264 -preset slow -crf 12 -threads 1 -g 25 -movflags +faststart faststart.mp4
 # time
 f $(lavfi "$steps,settb=1/1000,setpts=10*N*N") $x264 -vsync vfr -enc_time_base 1:1000 variable_rate.mkv
 f $(lavfi "$steps") $(lavfi "$(click 48000)") $x264 -c:a flac -output_ts_offset 100 starts_at_100.mkv

@@ -10,11 +10,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 
 /* Times that differ by less than this are the same: k/25 computed in two ways. */
 #define SAME_S 1e-6
 /* Without an index and before two key frames were seen: how far apart they may be. */
 #define KEY_DISTANCE_GUESS_S 2.0
+#define BACK_MIN_S 0.5
 
 enum { SEEK_MIN_FRAMES = 4, SEEK_ATTEMPTS = 40 };
 
@@ -118,7 +120,7 @@ static enum earshot_status seek_back(struct frames *frames, double time_s,
                                      struct earshot_error *error)
 {
     struct reader *reader = &frames->reader;
-    double back_s = frames->slack_s;
+    double back_s = frames->lands_late ? fmax(reader->key_distance_s, BACK_MIN_S) : 0;
     enum earshot_status status;
 
     for (int i = 0; frames->can_seek && reader->decoder && i < SEEK_ATTEMPTS && time_s - back_s > 0;
@@ -131,41 +133,57 @@ static enum earshot_status seek_back(struct frames *frames, double time_s,
         frames->after_seek = true;
         code = decode_next(frames);
         if (code == 0 && frames->next_s <= time_s + SAME_S) {
-            /* The distance back to the key frame is a lower bound of the distance between two. */
-            reader->key_distance_s = fmax(reader->key_distance_s, time_s - frames->next_s);
-            frames->slack_s = back_s;
+            /* There is no key frame in between, so this is a lower bound of their distance. */
+            if (back_s == 0)
+                reader->key_distance_s = fmax(reader->key_distance_s, time_s - frames->next_s);
             advance(frames);
             return EARSHOT_OK;
         }
         if (code < 0 && code != AVERROR_EOF && code != AVERROR(ERANGE))
             return reader_error(reader, code, error);
-        back_s = back_s > 0 ? 2 * back_s : fmax(reader->key_distance_s, 0.5);
+        frames->lands_late |= code == 0;
+        back_s = back_s > 0 ? 2 * back_s : fmax(reader->key_distance_s, BACK_MIN_S);
     }
     status = restart(frames, error);
     return status == EARSHOT_OK ? take_first(frames, error) : status;
+}
+
+/* True if the stream's index lists its key frames.  Other demuxers fill it with whatever they
+ * passed while looking for something. */
+static bool has_key_index(const AVFormatContext *format)
+{
+    static const char *const names[] = {"mov,", "matroska", "avi"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(format->iformat->name, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
 }
 
 /* Whether to seek towards time_s, which is not before the current position, or to decode on. */
 static bool seek_is_cheaper(struct frames *frames, double time_s)
 {
     AVStream *stream = frames->reader.stream;
-    double position_s = frames->has_next      ? frames->next_s
-                        : frames->has_current ? frames->current_s
-                                              : 0;
     int64_t stamp = reader_time_stamp(stream, frames->zero_s + time_s);
-    int count = avformat_index_get_entries_count(stream);
-    const AVIndexEntry *key, *last;
+    double position_s = 0, least_s = SEEK_MIN_FRAMES * frames->step_s;
 
-    if (!frames->can_seek || frames->reader.ended ||
-        time_s - position_s < SEEK_MIN_FRAMES * frames->step_s)
+    if (frames->has_next)
+        position_s = frames->next_s;
+    else if (frames->has_current)
+        position_s = frames->current_s;
+    if (!frames->can_seek || frames->reader.ended || time_s - position_s < least_s)
         return false;
-    key = avformat_index_get_entry_from_timestamp(stream, stamp, AVSEEK_FLAG_BACKWARD);
-    last = count > 0 ? avformat_index_get_entry(stream, count - 1) : NULL;
-    if (key && reader_seconds(&frames->reader, key->timestamp) - frames->zero_s >
-                   position_s + SEEK_MIN_FRAMES * frames->step_s)
-        return true;
-    if (key && last->timestamp >= stamp)
-        return false; /* the index covers the time and has no key frame in between */
+    if (has_key_index(frames->reader.source.format)) {
+        int count = avformat_index_get_entries_count(stream);
+        const AVIndexEntry *key =
+            avformat_index_get_entry_from_timestamp(stream, stamp, AVSEEK_FLAG_BACKWARD);
+
+        if (key &&
+            reader_seconds(&frames->reader, key->timestamp) - frames->zero_s > position_s + least_s)
+            return true;
+        if (key && avformat_index_get_entry(stream, count - 1)->timestamp >= stamp)
+            return false; /* the index covers the time and has no key frame in between */
+    }
     return time_s - position_s > fmax(frames->reader.key_distance_s, KEY_DISTANCE_GUESS_S);
 }
 

@@ -21,9 +21,9 @@ struct frames {
     bool current_is_first; /* of the file */
     bool at_start;         /* nothing read yet */
     bool after_seek;
-    int64_t serial; /* changes with *current */
-    double last_s;  /* of the frame decoded last, for frames without a time stamp */
-    double slack_s; /* how much earlier than wanted this container must be asked to seek */
+    int64_t serial;  /* changes with *current */
+    double last_s;   /* of the frame decoded last, for frames without a time stamp */
+    bool lands_late; /* seeks end between key frames, as in MPEG-TS: ask for earlier */
 };
 
 /* The reader, zero_s, step_s, orientation and can_seek must be set, everything else zero. */

@@ -61,6 +61,7 @@ static enum earshot_status status_of(int code)
     case AVERROR_INVALIDDATA:
     case AVERROR_EOF:
     case AVERROR(ERANGE):
+    case AVERROR(EPERM): /* some decoders' word for bad headers */
         return EARSHOT_ERROR_FORMAT;
     default:
         return EARSHOT_ERROR_IO;

@@ -280,31 +280,34 @@ static int probe_read(struct probe *probe)
     return code;
 }
 
+static bool is_too_large(int width, int height)
+{
+    return width > MEDIA_SIDE_MAX || height > MEDIA_SIDE_MAX ||
+           (int64_t)width * height > MEDIA_PIXELS_MAX;
+}
+
 static void judge_video(struct probe *probe)
 {
     struct media_info *info = &probe->media->info;
-    const AVStream *stream;
+    const AVCodecParameters *claim;
+    int width, height;
 
     if (!probe->video)
         return;
-    stream = probe->source->format->streams[info->video_stream];
-    if (probe->video_frames == 0) {
-        snprintf(info->video_problem, sizeof info->video_problem,
-                 "stream %d (video, %s): nothing in its first %d packets decodes",
-                 info->video_stream, avcodec_get_name(stream->codecpar->codec_id),
-                 probe->video_packets);
-        return;
-    }
-    if (probe->width < 1 || probe->height < 1 || probe->width > MEDIA_SIDE_MAX ||
-        probe->height > MEDIA_SIDE_MAX ||
-        (int64_t)probe->width * probe->height > MEDIA_PIXELS_MAX) {
+    claim = probe->source->format->streams[info->video_stream]->codecpar;
+    width = probe->video_frames > 0 ? probe->width : claim->width;
+    height = probe->video_frames > 0 ? probe->height : claim->height;
+    if (is_too_large(width, height))
         snprintf(info->video_problem, sizeof info->video_problem,
                  "stream %d (video): %dx%d is more than the %d a side and %d pixels allowed",
-                 info->video_stream, probe->width, probe->height, MEDIA_SIDE_MAX, MEDIA_PIXELS_MAX);
-        return;
-    }
-    info->has_video = true;
-    info->is_still = probe->reached_end && probe->video_packets == 1;
+                 info->video_stream, width, height, MEDIA_SIDE_MAX, MEDIA_PIXELS_MAX);
+    else if (probe->video_frames == 0 || width < 1 || height < 1)
+        snprintf(info->video_problem, sizeof info->video_problem,
+                 "stream %d (video, %s): no frame in its first %d packets can be decoded",
+                 info->video_stream, avcodec_get_name(claim->codec_id), probe->video_packets);
+    else
+        info->has_video = true;
+    info->is_still = info->has_video && probe->reached_end && probe->video_packets == 1;
 }
 
 static void judge_audio(struct probe *probe)
@@ -323,7 +326,7 @@ static void judge_audio(struct probe *probe)
             return;
         }
         snprintf(info->audio_problem, sizeof info->audio_problem,
-                 "stream %d (audio, %s): nothing in it decodes", info->audio_stream,
+                 "stream %d (audio, %s): nothing in it can be decoded", info->audio_stream,
                  avcodec_get_name(stream->codecpar->codec_id));
         return;
     }

@@ -233,37 +233,58 @@ static enum earshot_status attach_spool(struct source *source, struct earshot_er
 
 /* ---- sources ---- */
 
-/* FFmpeg takes any text file with the right extension for "ANSI art" and makes a video of it. */
-static bool is_text_art(const AVInputFormat *format)
+/*
+ * All demuxers but those that take any text file for "ANSI art" and make a video of it, and the one
+ * for scripts that name other files, among them perhaps themselves.
+ */
+static char *allowed_formats(void)
 {
-    static const char *const names[] = {"tty", "bin", "xbin", "adf", "idf"};
+    static const char *const refused[] = {"tty", "bin", "xbin", "adf", "idf", "concat"};
+    const AVInputFormat *format;
+    struct str names = {0};
+    void *position = NULL;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(format->name, names[i]) == 0)
-            return true;
-    return false;
+    while ((format = av_demuxer_iterate(&position))) {
+        size_t i = 0;
+
+        while (i < sizeof refused / sizeof refused[0] && strcmp(format->name, refused[i]) != 0)
+            i++;
+        if (i == sizeof refused / sizeof refused[0])
+            str_append_format(&names, names.length ? ",%s" : "%s", format->name);
+    }
+    return str_take(&names);
+}
+
+/* The system is to blame, not the bytes. */
+static bool is_system_error(int code)
+{
+    return code == AVERROR(EIO) || code == AVERROR(ENOMEM) || code == AVERROR(EMFILE) ||
+           code == AVERROR(ENFILE) || code == AVERROR(EACCES) || code == AVERROR(ENOENT);
 }
 
 static enum earshot_status open_input(struct source *source, struct earshot_error *error)
 {
     const struct media_place *place = source->place;
     AVDictionary *settings = NULL;
+    char *formats = allowed_formats();
     int code;
 
+    if (!formats)
+        return error_memory(error, 1);
+    av_dict_set(&settings, "format_whitelist", formats, 0);
+    free(formats);
     /* "clip%03d.png" is one file, not a pattern. */
     av_dict_set(&settings, "pattern_type", "none", 0);
     code = avformat_open_input(&source->format, place->url, NULL, &settings);
     av_dict_free(&settings);
     if (code == AVERROR_EXIT)
         return error_set(error, EARSHOT_ERROR_CANCELLED, "%s: cancelled", place->name);
-    if (code == AVERROR_INVALIDDATA || code == AVERROR_EOF)
+    if (code < 0 && place->size_bytes >= 0 && !is_system_error(code))
         return error_set(error, EARSHOT_ERROR_FORMAT,
                          "%s: no container that FFmpeg knows, or cut off or damaged at its start",
                          place->name);
     if (code < 0)
         return libav_error(error, code, "%s: cannot open", place->name);
-    if (is_text_art(source->format->iformat))
-        return error_set(error, EARSHOT_ERROR_FORMAT, "%s: is text, not media", place->name);
     return EARSHOT_OK;
 }
 

@@ -45,7 +45,12 @@ struct media_writer {
     int pending_count, block;
 };
 
+/* FFmpeg 7 made the callback's buffer const. */
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+static int write_bytes(void *opaque, const uint8_t *bytes, int count)
+#else
 static int write_bytes(void *opaque, uint8_t *bytes, int count)
+#endif
 {
     struct media_writer *writer = opaque;
 
