@@ -122,7 +122,7 @@ static inline void copy_scaled(int64_t rows, int64_t columns, float scale, const
 {
     for (int64_t i = 0; i < rows; i++, x += stride, to += columns)
         for (int64_t c = 0; c < columns; c += VW) {
-            int64_t n = columns - c < VW ? columns - c : VW;
+            int64_t n = columns - c;
 
             v_store_first(to + c, n, v_set(scale) * v_load_first(x + c, n));
         }
