@@ -117,6 +117,35 @@ static void linear_gradients_match(void **state)
             backward(&products[p], kernel_backends[i]);
 }
 
+/* More weights than are packed at once; some columns stand for all. */
+static void many_weights_match(void **state)
+{
+    const int64_t rows = 17, in = 740, out = 5600;
+
+    (void)state;
+    for (int i = 0; kernel_backends[i]; i++) {
+        struct kernel_run run = {.b = kernel_backends[i]};
+        float *x = kernel_random(&run, rows * in, 1),
+              *w = kernel_host(&run, 4 * (size_t)(in * out));
+        float *y = kernel_room(&run, rows * out), *got;
+
+        for (int64_t j = 0; j < in * out; j++)
+            w[j] = (float)(j * 7 % 31) * 0.1f - 1.5f;
+        run.b->linear_fwd(run.b, rows, in, out, kernel_put_floats(&run, x, rows * in),
+                          kernel_put_floats(&run, w, in * out), NULL, y);
+        got = kernel_get(&run, y);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < out; c += 37) {
+                double sum = 0;
+
+                for (int64_t k = 0; k < in; k++)
+                    sum += (double)x[r * in + k] * (double)w[c * in + k];
+                kernel_check(&run, "y", &got[r * out + c], &sum, 1, 3e-5);
+            }
+        kernel_run_end(&run);
+    }
+}
+
 static void product_rate_is_positive(void **state)
 {
     (void)state;
@@ -129,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_matches),
         cmocka_unit_test(linear_gradients_match),
+        cmocka_unit_test(many_weights_match),
         cmocka_unit_test(product_rate_is_positive),
     };
 

@@ -121,8 +121,8 @@ static void attend_tile(const struct task *t, const struct workspace *w, int64_t
 
     copy_scaled(rows, d, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
     for (int64_t j = 0; j < seen_keys; j += TILE_COLUMNS)
-        SIMD(gemm_tile)
-    (rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false, w->scores + j, row_room);
+        gemm_tile(rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false, w->scores + j,
+                  row_room);
     for (int r = 0; r < rows; r++) {
         int64_t n = causal_keys(a, i + r, first, keys);
         float *s = w->scores + r * row_room, factor;
@@ -136,9 +136,10 @@ static void attend_tile(const struct task *t, const struct workspace *w, int64_t
             scale_row(d, factor, t->o + (i + r) * a->o_stride);
     }
     for (int64_t c = 0; c < d; c += TILE_COLUMNS)
-        SIMD(gemm_tile)
-    (rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, seen_keys, w->scores, row_room,
-     w->values + c * keys, NULL, first > 0, t->o + i * a->o_stride + c, a->o_stride);
+        gemm_tile(rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, seen_keys, w->scores, row_room,
+                  w->values + c * keys, NULL, first > 0, t->o + i * a->o_stride + c, a->o_stride);
+    for (int r = 0; r < rows && first + keys == a->nk; r++)
+        finish_row(t, i + r, &w->running[i + r - t->first_query]);
 }
 
 static void attend_packed(const struct task *t, const struct workspace *w)
@@ -159,11 +160,9 @@ static void attend_packed(const struct task *t, const struct workspace *w)
             attend_tile(t, w, i, end - i < TILE_ROWS ? (int)(end - i) : TILE_ROWS, first, keys,
                         masked);
     }
-    for (int64_t i = 0; i < t->queries; i++)
-        finish_row(t, t->first_query + i, &w->running[i]);
 }
 
-/* ---- few queries --------------------------------------------------------------------------------
+/* ---- few queries -------------------------------------------------------------------------------
  */
 
 static float dot(int64_t n, const float *x, const float *y)
@@ -220,7 +219,7 @@ static void attend_direct(const struct task *t, const struct workspace *w, int64
     finish_row(t, i, &row);
 }
 
-/* ---- slots --------------------------------------------------------------------------------------
+/* ---- slots -------------------------------------------------------------------------------------
  */
 
 /* For pictures only, so plainly: p[i, j] = exp(score - lse). */

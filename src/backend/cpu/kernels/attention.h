@@ -93,8 +93,7 @@ static inline void pack_rows(const float *x, int64_t stride, int64_t keys, int64
                              const int32_t *seen, float *to)
 {
     for (int64_t c = 0; c < columns; c += TILE_COLUMNS, to += keys * TILE_COLUMNS) {
-        SIMD(gemm_pack)
-        (keys, columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS, x + c, stride, to);
+        gemm_pack(keys, columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS, x + c, stride, to);
         for (int64_t j = 0; seen && j < keys; j++)
             if (seen[j] == REGION_HIDDEN)
                 memset(to + j * TILE_COLUMNS, 0, TILE_COLUMNS * sizeof(float));
@@ -108,7 +107,7 @@ static inline void pack_columns(const float *x, int64_t stride, int64_t keys, in
     for (int64_t j = 0; j < keys; j += TILE_COLUMNS, to += columns * TILE_COLUMNS) {
         int64_t n = keys - j < TILE_COLUMNS ? keys - j : TILE_COLUMNS;
 
-        SIMD(gemm_pack_transposed)(columns, n, x + j * stride, stride, to);
+        gemm_pack_transposed(columns, n, x + j * stride, stride, to);
         for (int64_t i = 0; seen && i < n; i++)
             if (seen[j + i] == REGION_HIDDEN)
                 for (int64_t c = 0; c < columns; c++)
@@ -122,7 +121,7 @@ static inline void copy_scaled(int64_t rows, int64_t columns, float scale, const
 {
     for (int64_t i = 0; i < rows; i++, x += stride, to += columns)
         for (int64_t c = 0; c < columns; c += VW) {
-            int64_t n = columns - c < VW ? columns - c : VW;
+            int64_t n = columns - c;
 
             v_store_first(to + c, n, v_set(scale) * v_load_first(x + c, n));
         }

@@ -124,10 +124,9 @@ static void add_transposed(const struct attention *a, int64_t keys, int64_t quer
 {
     for (int64_t c = 0; c < a->head_dim; c += TILE_COLUMNS)
         for (int64_t j = 0; j < keys; j += TILE_ROWS)
-            SIMD(gemm_tile_at)
-    (keys - j < TILE_ROWS ? (int)(keys - j) : TILE_ROWS,
-     a->head_dim - c < TILE_COLUMNS ? a->head_dim - c : TILE_COLUMNS, queries, x + j, room,
-     y + c * queries, NULL, true, to + j * stride + c, stride);
+            gemm_tile_at(keys - j < TILE_ROWS ? (int)(keys - j) : TILE_ROWS,
+                         a->head_dim - c < TILE_COLUMNS ? a->head_dim - c : TILE_COLUMNS, queries,
+                         x + j, room, y + c * queries, NULL, true, to + j * stride + c, stride);
 }
 
 /* Queries [i, i + queries) against the packed keys [first, first + keys). */
@@ -143,19 +142,17 @@ static void block_bwd(const struct task *t, const struct workspace *w, int64_t i
         int rows = queries - r < TILE_ROWS ? (int)(queries - r) : TILE_ROWS;
 
         for (int64_t j = 0; j < n; j += TILE_COLUMNS) {
-            SIMD(gemm_tile)
-            (rows, TILE_COLUMNS, d, w->query + r * d, d, w->key_columns + j * d, NULL, false,
-             w->p + r * room + j, room);
-            SIMD(gemm_tile)
-            (rows, TILE_COLUMNS, d, t->dout + (i + r) * a->o_stride, a->o_stride,
-             w->value_columns + j * d, NULL, false, w->ds + r * room + j, room);
+            gemm_tile(rows, TILE_COLUMNS, d, w->query + r * d, d, w->key_columns + j * d, NULL,
+                      false, w->p + r * room + j, room);
+            gemm_tile(rows, TILE_COLUMNS, d, t->dout + (i + r) * a->o_stride, a->o_stride,
+                      w->value_columns + j * d, NULL, false, w->ds + r * room + j, room);
         }
         for (int64_t j = r; j < r + rows; j++)
             row_bwd(t, w, i + j, first, keys, n, masked, w->p + j * room, w->ds + j * room);
         for (int64_t c = 0; t->dq && c < d; c += TILE_COLUMNS)
-            SIMD(gemm_tile)
-        (rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, n, w->ds + r * room, room,
-         w->key_rows + c * keys, NULL, true, t->dq + (i + r) * a->q_stride + c, a->q_stride);
+            gemm_tile(rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, n, w->ds + r * room, room,
+                      w->key_rows + c * keys, NULL, true, t->dq + (i + r) * a->q_stride + c,
+                      a->q_stride);
     }
     if (t->dk) {
         copy_scaled(queries, d, a->scale, t->h.q + i * a->q_stride, a->q_stride, w->query);

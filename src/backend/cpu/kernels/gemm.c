@@ -129,8 +129,8 @@ INLINE void tile_at(const int rows, const int wide, int64_t columns, int64_t k, 
 
 /* One compiled tile per number of rows, and one and two vectors wide. */
 #define DEFINE_TILE(name, function)                                                                \
-    void SIMD(name)(int rows, int64_t columns, int64_t k, const float *a, int64_t a_step,          \
-                    const float *b, const float *init, bool add, float *c, int64_t c_row)          \
+    void name(int rows, int64_t columns, int64_t k, const float *a, int64_t a_step,                \
+              const float *b, const float *init, bool add, float *c, int64_t c_row)                \
     {                                                                                              \
         if (columns > VW) {                                                                        \
             enum { WIDE = 1 };                                                                     \
@@ -144,7 +144,7 @@ INLINE void tile_at(const int rows, const int wide, int64_t columns, int64_t k, 
 DEFINE_TILE(gemm_tile, tile)
 DEFINE_TILE(gemm_tile_at, tile_at)
 
-void SIMD(gemm_pack)(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
+void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
 {
     int64_t left = columns < VW ? columns : VW, right = columns - left;
 
@@ -159,8 +159,7 @@ void SIMD(gemm_pack)(int64_t k, int64_t columns, const float *from, int64_t stri
     }
 }
 
-void SIMD(gemm_pack_transposed)(int64_t k, int64_t columns, const float *from, int64_t stride,
-                                float *to)
+void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
 {
     for (int64_t j = 0; j < TILE_COLUMNS; j += VW)
         for (int64_t p = 0; p < k; p += VW) {

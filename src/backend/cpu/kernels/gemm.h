@@ -15,23 +15,28 @@
 #endif
 #define TILE_COLUMNS (2 * VW)
 
+/* Every instruction set has its own. */
+#define gemm_tile SIMD(gemm_tile)
+#define gemm_tile_at SIMD(gemm_tile_at)
+#define gemm_pack SIMD(gemm_pack)
+#define gemm_pack_transposed SIMD(gemm_pack_transposed)
+
 /*
  * c[i, j] = (add ? c[i, j] : init ? init[j] : 0) + sum_p a[i, p] b[p, j]   i < rows, j < columns
  * rows <= TILE_ROWS; columns <= TILE_COLUMNS.  a[i, p] is a[i * a_row + p]; b is packed: k rows of
  * TILE_COLUMNS, and so is init.  Sums are taken in the order of p, whatever rows is.
  */
-void SIMD(gemm_tile)(int rows, int64_t columns, int64_t k, const float *a, int64_t a_row,
-                     const float *b, const float *init, bool add, float *c, int64_t c_row);
+void gemm_tile(int rows, int64_t columns, int64_t k, const float *a, int64_t a_row, const float *b,
+               const float *init, bool add, float *c, int64_t c_row);
 
 /* The same with a[i, p] at a[p * a_k + i]. */
-void SIMD(gemm_tile_at)(int rows, int64_t columns, int64_t k, const float *a, int64_t a_k,
-                        const float *b, const float *init, bool add, float *c, int64_t c_row);
+void gemm_tile_at(int rows, int64_t columns, int64_t k, const float *a, int64_t a_k, const float *b,
+                  const float *init, bool add, float *c, int64_t c_row);
 
 /* to[p, j] = from[p * stride + j], 0 for columns <= j < TILE_COLUMNS; k rows. */
-void SIMD(gemm_pack)(int64_t k, int64_t columns, const float *from, int64_t stride, float *to);
+void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, float *to);
 
 /* to[p, j] = from[j * stride + p], 0 for columns <= j < TILE_COLUMNS; k rows. */
-void SIMD(gemm_pack_transposed)(int64_t k, int64_t columns, const float *from, int64_t stride,
-                                float *to);
+void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride, float *to);
 
 #endif

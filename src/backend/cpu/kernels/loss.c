@@ -81,7 +81,7 @@ static void cross_entropy_bwd(struct backend *b, int64_t rows, int64_t v, const 
         if (target[r] < 0)
             continue;
         for (int64_t i = 0; i < v; i += VW) {
-            int64_t n = v - i < VW ? v - i : VW;
+            int64_t n = v - i;
             vec p = v_exp(v_load_first(row + i, n) - v_set(lse[r])) - v_set(even);
 
             v_store_first(to + i, n, v_fma(v_set(scale), p, v_load_first(to + i, n)));

@@ -5,9 +5,47 @@
  * The variance is that of the differences from the mean (two passes), as the mean may be large.
  */
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/vec.h"
 
-#include <math.h>
 #include <omp.h>
+
+static void row_fwd(int64_t c, const float *x, const float *gamma, const float *beta, float epsilon,
+                    float *y, float *stats)
+{
+    vec sum = v_set(0), rest = v_set(0), squares = v_set(0);
+    int64_t whole = c / VW * VW;
+    float mean, off, rstd;
+
+    for (int64_t i = 0; i < c; i += VW)
+        sum = sum + v_load_first(x + i, c - i);
+    mean = v_sum(sum) / (float)c;
+    for (int64_t i = 0; i < whole; i += VW) {
+        vec d = v_load(x + i) - v_set(mean);
+
+        rest = rest + d;
+        squares = v_fma(d, d, squares);
+    }
+    for (int64_t i = whole; i < c; i++) {
+        vec d = {x[i] - mean};
+
+        rest = rest + d;
+        squares = v_fma(d, d, squares);
+    }
+    /* What the differences sum to is the rounding of the mean. */
+    off = v_sum(rest) / (float)c;
+    rstd = 1 / sqrtf(v_sum(squares) / (float)c - off * off + epsilon);
+    mean += off;
+    for (int64_t i = 0; i < c; i += VW) {
+        int64_t n = c - i;
+        vec hat = (v_load_first(x + i, n) - v_set(mean)) * v_set(rstd);
+
+        v_store_first(y + i, n, v_fma(hat, v_load_first(gamma + i, n), v_load_first(beta + i, n)));
+    }
+    if (stats) {
+        stats[0] = mean;
+        stats[1] = rstd;
+    }
+}
 
 static void layer_norm_fwd(struct backend *b, int64_t rows, int64_t c, const void *x,
                            const float *gamma, const float *beta, float epsilon, void *y,
@@ -15,49 +53,38 @@ static void layer_norm_fwd(struct backend *b, int64_t rows, int64_t c, const voi
 {
     const float *xf = x;
     float *yf = y;
-    int team = cpu_team(b, 4.0 * (double)rows * (double)c);
+    int team = cpu_team(b, (double)rows * (double)c);
 
     if (c <= 0)
         return;
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (int64_t r = 0; r < rows; r++) {
-        const float *in = xf + r * c;
-        float *out = yf + r * c;
-        float sum = 0, squares = 0, mean, rstd;
-
-#pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < c; i++)
-            sum += in[i];
-        mean = sum / (float)c;
-#pragma omp simd reduction(+ : squares)
-        for (int64_t i = 0; i < c; i++)
-            squares += (in[i] - mean) * (in[i] - mean);
-        rstd = 1 / sqrtf(squares / (float)c + epsilon);
-        for (int64_t i = 0; i < c; i++)
-            out[i] = (in[i] - mean) * rstd * gamma[i] + beta[i];
-        if (stats) {
-            stats[2 * r] = mean;
-            stats[2 * r + 1] = rstd;
-        }
-    }
+    for (int64_t r = 0; r < rows; r++)
+        row_fwd(c, xf + r * c, gamma, beta, epsilon, yf + r * c, stats ? stats + 2 * r : NULL);
 }
 
 static void row_bwd(int64_t c, const float *x, const float *gamma, float mean, float rstd,
                     const float *dy, float *dx)
 {
-    float g_sum = 0, gx_sum = 0;
+    vec g_sum = v_set(0), gx_sum = v_set(0);
+    float g_mean, gx_mean;
 
-#pragma omp simd reduction(+ : g_sum, gx_sum)
-    for (int64_t i = 0; i < c; i++) {
-        float g = dy[i] * gamma[i];
+    for (int64_t i = 0; i < c; i += VW) {
+        int64_t n = c - i;
+        vec g = v_load_first(dy + i, n) * v_load_first(gamma + i, n);
 
-        g_sum += g;
-        gx_sum += g * (x[i] - mean);
+        g_sum = g_sum + g;
+        gx_sum = v_fma(g, v_load_first(x + i, n) - v_set(mean), gx_sum);
     }
-    g_sum /= (float)c;
-    gx_sum *= rstd * rstd / (float)c;
-    for (int64_t i = 0; i < c; i++)
-        dx[i] += rstd * (dy[i] * gamma[i] - g_sum - (x[i] - mean) * gx_sum);
+    g_mean = v_sum(g_sum) / (float)c;
+    gx_mean = v_sum(gx_sum) * rstd * rstd / (float)c;
+    for (int64_t i = 0; i < c; i += VW) {
+        int64_t n = c - i;
+        vec g = v_load_first(dy + i, n) * v_load_first(gamma + i, n) - v_set(g_mean);
+        vec d = v_load_first(x + i, n) - v_set(mean);
+
+        g = g - d * v_set(gx_mean);
+        v_store_first(dx + i, n, v_fma(g, v_set(rstd), v_load_first(dx + i, n)));
+    }
 }
 
 /* Rows [from, to): dx, and the sums of this thread for dgamma and dbeta. */
@@ -68,15 +95,19 @@ static void rows_bwd(int64_t from, int64_t to, int64_t c, const float *x, const 
     for (int64_t i = 0; i < c; i++)
         gamma_sum[i] = beta_sum[i] = 0;
     for (int64_t r = from; r < to; r++) {
-        const float *in = x + r * c, *g = dy + r * c;
+        const float *in = x + r * c, *out = dy + r * c;
         float mean = stats[2 * r], rstd = stats[2 * r + 1];
 
-        for (int64_t i = 0; i < c; i++) {
-            gamma_sum[i] += g[i] * (in[i] - mean) * rstd;
-            beta_sum[i] += g[i];
+        for (int64_t i = 0; i < c; i += VW) {
+            int64_t n = c - i;
+            vec g = v_load_first(out + i, n);
+            vec hat = (v_load_first(in + i, n) - v_set(mean)) * v_set(rstd);
+
+            v_store_first(gamma_sum + i, n, v_fma(g, hat, v_load_first(gamma_sum + i, n)));
+            v_store_first(beta_sum + i, n, g + v_load_first(beta_sum + i, n));
         }
         if (dx)
-            row_bwd(c, in, gamma, mean, rstd, g, dx + r * c);
+            row_bwd(c, in, gamma, mean, rstd, out, dx + r * c);
     }
 }
 

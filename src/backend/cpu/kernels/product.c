@@ -50,11 +50,11 @@ static void pack_panel(const struct product *p, const struct part *part, int64_t
     for (int64_t j = 0; j < TILE_COLUMNS; j++)
         to[j] = p->bias && j < columns ? p->bias[column + j] : 0;
     if (p->transposed)
-        SIMD(gemm_pack_transposed)
-    (part->depth, columns, p->w + column * p->depth + part->first_depth, p->depth,
-     to + TILE_COLUMNS);
-    else SIMD(gemm_pack)(part->depth, columns, p->w + part->first_depth * p->columns + column,
-                         p->columns, to + TILE_COLUMNS);
+        gemm_pack_transposed(part->depth, columns, p->w + column * p->depth + part->first_depth,
+                             p->depth, to + TILE_COLUMNS);
+    else
+        gemm_pack(part->depth, columns, p->w + part->first_depth * p->columns + column, p->columns,
+                  to + TILE_COLUMNS);
 }
 
 /* Rows [row, end) of one panel. */
@@ -71,9 +71,8 @@ static void panel_rows(const struct product *p, const struct part *part, int64_t
         int rows = end - row < TILE_ROWS ? (int)(end - row) : TILE_ROWS;
         float *y = p->y + row * p->columns + column;
 
-        SIMD(gemm_tile)
-        (rows, columns, part->depth, p->x + row * p->depth + part->first_depth, p->depth,
-         b + TILE_COLUMNS, b, p->add || part->first_depth > 0, y, p->columns);
+        gemm_tile(rows, columns, part->depth, p->x + row * p->depth + part->first_depth, p->depth,
+                  b + TILE_COLUMNS, b, p->add || part->first_depth > 0, y, p->columns);
         if (last && p->end == END_GELU)
             for (int64_t i = 0; i < rows; i++)
                 v_gelu_run(columns, y + i * p->columns, p->gelu + (row + i) * p->columns + column);
@@ -145,7 +144,7 @@ static void run_packed(struct backend *b, const struct product *p)
         }
 }
 
-/* ---- few rows, w[columns, depth]: dot products of rows as they lie ------------------------------
+/* ---- few rows, w[columns, depth]: dot products of rows as they lie -----------------------------
  */
 
 #define DOT_ROWS 4
@@ -241,7 +240,7 @@ static void run_dots(struct backend *b, const struct product *p)
         v_gelu_run(p->rows * p->columns, p->y, p->gelu);
 }
 
-/* ---- slots --------------------------------------------------------------------------------------
+/* ---- slots -------------------------------------------------------------------------------------
  */
 
 static void run_product(struct backend *b, const struct product *p)

@@ -38,9 +38,12 @@ INLINE vec v_load(const float *p)
     return _mm512_loadu_ps(p);
 }
 
-/* The first n lanes (0 <= n <= VW), 0 in the others. */
+/* The first n lanes, 0 in the others. */
 INLINE vec v_load_first(const float *p, int64_t n)
 {
+    /* A whole vector is the usual case, and the masked forms do not forward stores to loads. */
+    if (n >= VW)
+        return v_load(p);
     return _mm512_maskz_loadu_ps(v_first(n), p);
 }
 
@@ -51,7 +54,10 @@ INLINE void v_store(float *p, vec x)
 
 INLINE void v_store_first(float *p, int64_t n, vec x)
 {
-    _mm512_mask_storeu_ps(p, v_first(n), x);
+    if (n >= VW)
+        v_store(p, x);
+    else
+        _mm512_mask_storeu_ps(p, v_first(n), x);
 }
 
 INLINE vec v_set(float x)
@@ -175,6 +181,8 @@ INLINE vec v_load(const float *p)
 
 INLINE vec v_load_first(const float *p, int64_t n)
 {
+    if (n >= VW)
+        return v_load(p);
     return _mm256_maskload_ps(p, v_first(n));
 }
 
@@ -185,7 +193,10 @@ INLINE void v_store(float *p, vec x)
 
 INLINE void v_store_first(float *p, int64_t n, vec x)
 {
-    _mm256_maskstore_ps(p, v_first(n), x);
+    if (n >= VW)
+        v_store(p, x);
+    else
+        _mm256_maskstore_ps(p, v_first(n), x);
 }
 
 INLINE vec v_set(float x)
@@ -301,6 +312,8 @@ INLINE vec v_load_first(const float *p, int64_t n)
 {
     vec x = {0};
 
+    if (n >= VW)
+        return v_load(p);
     for (int64_t i = 0; i < n; i++)
         x[i] = p[i];
     return x;
@@ -313,6 +326,10 @@ INLINE void v_store(float *p, vec x)
 
 INLINE void v_store_first(float *p, int64_t n, vec x)
 {
+    if (n >= VW) {
+        v_store(p, x);
+        return;
+    }
     for (int64_t i = 0; i < n; i++)
         p[i] = x[i];
 }
