@@ -261,7 +261,54 @@ static void test_audio_round_trips(void **state)
     list_free(&ours);
 }
 
-/* The key, value order: rows of qkv are q, then k, then v. */
+/* Positions for other sounds: 12 x 3 patches in the file. */
+static void test_positions(void **state)
+{
+    char *path = out_path("names-positions");
+    struct names_options options = {.audio_grid = {12, 2}};
+    struct list ours = {0}, other = {0};
+    struct tensor_file *file;
+    struct names_map *map;
+    const float *in;
+    float wanted[(2 + 24) * 6];
+
+    (void)state;
+    add_audio(&ours);
+    in = list_find(&ours, "audio.pos_embed")->data;
+    assert_ok(names_export(NAMES_AST_ORIGINAL, ours.entry, ours.count, NULL, path, &error));
+    assert_ok(weights_open(path, &file, &error));
+    ADD(&other, "audio.pos_embed", 1, 2 + 24, 6);
+    assert_ok(names_map(NAMES_AST_ORIGINAL, file, other.entry, 1, &options, &map, &error));
+    memcpy(wanted, in, 12 * sizeof *in);
+    for (int i = 0; i < 24; i++) /* columns 0 and 1: the centre of three */
+        memcpy(wanted + 12 + 6 * i, in + 12 + 6 * (i / 2 * 3 + i % 2), 6 * sizeof *in);
+    assert_item(map, "audio.pos_embed", wanted);
+    names_map_free(map);
+    /* A grid that is not the model's, or none: the shape is wrong. */
+    options.audio_grid[1] = 3;
+    assert_ok(names_map(NAMES_AST_ORIGINAL, file, other.entry, 1, &options, &map, &error));
+    assert_int_equal(map->wrong.count, 1);
+    names_map_free(map);
+    assert_ok(names_map(NAMES_AST_ORIGINAL, file, other.entry, 1, NULL, &map, &error));
+    assert_int_equal(map->wrong.count, 1);
+    names_map_free(map);
+    /* As many patches: the same grid, unless told that it is another. */
+    options = (struct names_options){.audio_grid = {9, 4}};
+    assert_ok(names_map(NAMES_AST_ORIGINAL, file, ours.entry, ours.count, &options, &map, &error));
+    assert_item(map, "audio.pos_embed", in);
+    names_map_free(map);
+    options.audio_grid_file[0] = 12;
+    options.audio_grid_file[1] = 3;
+    assert_ok(names_map(NAMES_AST_ORIGINAL, file, ours.entry, ours.count, &options, &map, &error));
+    assert_int_equal(map->item[2].transform, NAMES_POSITIONS);
+    names_map_free(map);
+    tensor_file_close(file);
+    list_free(&ours);
+    list_free(&other);
+    free(path);
+}
+
+/* Rows of qkv are q, then k, then v. */
 static void test_qkv_order(void **state)
 {
     char *path = out_path("names-qkv");
@@ -645,6 +692,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_video_round_trips),
         cmocka_unit_test(test_audio_round_trips),
+        cmocka_unit_test(test_positions),
         cmocka_unit_test(test_qkv_order),
         cmocka_unit_test(test_missing_wrong_unused),
         cmocka_unit_test(test_detect),
