@@ -14,8 +14,8 @@
 
 #include "earshot.h"
 
-/* Fills *error with a status and a formatted message; returns status.  Control characters (a message
- * may quote a name from a file) become '?'. */
+/* Fills *error with a status and a formatted message; returns status.  Control characters (a
+ * message may quote a name from a file) become '?'. */
 enum earshot_status error_set(struct earshot_error *error, enum earshot_status status,
                               const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -167,8 +167,7 @@ enum earshot_status file_writer_commit(struct file_writer *writer, struct earsho
     writer->stream = NULL;
     if (!written || !closed || rename(writer->temporary_path, writer->path) != 0) {
         error_set_errno(error, EARSHOT_ERROR_IO,
-                        "%s: cannot write (the previous file, if any, is untouched)",
-                        writer->path);
+                        "%s: cannot write (the previous file, if any, is untouched)", writer->path);
         file_writer_abandon(writer);
         return EARSHOT_ERROR_IO;
     }

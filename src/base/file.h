@@ -19,8 +19,8 @@ enum earshot_status file_map_open(const char *path, struct file_map *map,
                                   struct earshot_error *error);
 void file_map_close(struct file_map *map);
 
-/* Gives back the memory behind the whole pages of [data, data + size_bytes), a part of the map; they
- * are read from the file again when touched. */
+/* Gives back the memory behind the whole pages of [data, data + size_bytes), a part of the map;
+ * they are read from the file again when touched. */
 void file_map_release(const struct file_map *map, const void *data, size_t size_bytes);
 
 /* Reads a whole file (or a pipe) of at most limit_bytes into malloc'd memory with a NUL after it.

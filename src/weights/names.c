@@ -240,9 +240,12 @@ static bool fit_positions(struct names_item *item, enum names_form form,
     if (source->rank != 3 || item->rank != 3 || source->dim[0] != 1 || item->dim[0] != 1 ||
         source->dim[2] != item->dim[2])
         return false;
-    if (to[0] < 1 || to[1] < 1 || !table_grid(options, form, source->dim[1] - EXTRA_TOKENS, from) ||
+    /* As many patches in another grid would be a rare thing: it must be told. */
+    if (to[0] < 1 || to[1] < 1 ||
+        (source->dim[1] == item->dim[1] && options->audio_grid_file[0] < 1) ||
+        !table_grid(options, form, source->dim[1] - EXTRA_TOKENS, from) ||
         (from[0] == to[0] && from[1] == to[1]))
-        return source->dim[1] == item->dim[1]; /* the grid is not told, or is the same */
+        return source->dim[1] == item->dim[1];
     item->transform = NAMES_POSITIONS;
     return to[0] <= (item->dim[1] - EXTRA_TOKENS) / to[1] &&
            to[0] * to[1] == item->dim[1] - EXTRA_TOKENS;

@@ -48,7 +48,8 @@ struct names_options {
     const char *prefix;         /* of our names, instead of the form's own ("text." for BERT) */
     int64_t video_window[3];    /* ours, t h w: for NAMES_SWIN_2D; (8, 7, 7) */
     int64_t audio_grid[2];      /* ours, frequency x time patches; the file's */
-    int64_t audio_grid_file[2]; /* the file's; 12 x what follows (24 x 24 in NAMES_AST_DEIT) */
+    int64_t audio_grid_file[2]; /* the file's; ours if it has as many patches, else 12 x what
+                                 * follows (24 x 24 in NAMES_AST_DEIT) */
 };
 
 enum names_transform {

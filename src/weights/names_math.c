@@ -2,8 +2,8 @@
  * names_math.c: the transformations between published layouts and ours.  See names.h.
  *
  * Grids are [h, w, C], channels last.  Interpolation follows PyTorch's interpolate(align_corners
- * false, no antialias), coordinates in float32 as there, so that tables come out as its users know
- * them: x = (i + 1/2) * in / out - 1/2.
+ * false, no antialias), to its rounding, so that tables come out as its users know them:
+ * x = (i + 1/2) * in / out - 1/2.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -18,11 +18,18 @@ struct taps {
     int count;
 };
 
+/* Where output i lies on the input's axis.  PyTorch rounds the scale to float32 and nothing else;
+ * rounding more, or less, moves the weights of long tables by 1e-5. */
+static double source_position(int64_t i, int64_t in, int64_t out)
+{
+    return (double)((float)in / (float)out) * ((double)i + 0.5) - 0.5;
+}
+
 static struct taps linear_taps(int64_t i, int64_t in, int64_t out)
 {
-    float x = fmaxf((float)in / (float)out * ((float)i + 0.5f) - 0.5f, 0.0f);
+    double x = fmax(source_position(i, in, out), 0);
     int64_t low = (int64_t)x < in - 1 ? (int64_t)x : in - 1;
-    float t = x - (float)low;
+    float t = (float)(x - (double)low);
 
     return (struct taps){{low, low + (low < in - 1)}, {1 - t, t}, 2};
 }
@@ -30,18 +37,18 @@ static struct taps linear_taps(int64_t i, int64_t in, int64_t out)
 /* Keys' kernel with A = -0.75; the border is repeated. */
 static struct taps cubic_taps(int64_t i, int64_t in, int64_t out)
 {
-    const float a = -0.75f;
-    float x = (float)in / (float)out * ((float)i + 0.5f) - 0.5f;
-    float t = x - floorf(x);
+    const double a = -0.75;
+    double x = source_position(i, in, out);
+    double t = x - floor(x);
     struct taps taps = {.count = 4};
 
     for (int k = 0; k < 4; k++) {
-        int64_t at = (int64_t)floorf(x) + k - 1;
-        float d = fabsf(t - (float)(k - 1));
+        int64_t at = (int64_t)floor(x) + k - 1;
+        double d = fabs(t - (double)(k - 1));
 
         taps.index[k] = at < 0 ? 0 : at < in ? at : in - 1;
-        taps.weight[k] = d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1
-                                : ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
+        taps.weight[k] = (float)(d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1
+                                        : ((a * d - 5 * a) * d + 8 * a) * d - 4 * a);
     }
     return taps;
 }
