@@ -24,7 +24,7 @@ module:jansson      | libjansson-dev     | JSON: manifests, configurations, resu
 module:libzip       | libzip-dev         | reads .pth checkpoints, which are zip archives
 module:cairo        | libcairo2-dev      | draws pictures: spectrograms, curves, overlays
 header:libstemmer.h | libstemmer-dev     | word stems for METEOR
-module:zlib         | zlib1g-dev         | reads METEOR's paraphrase table
+module:zlib         | zlib1g-dev         | reads the paraphrase table of METEOR
 module:cmocka       | libcmocka-dev      | unit tests
 data:/usr/share/wordnet/index.sense | wordnet-sense-index | METEOR and its tests: which words are synonyms
 data:/usr/share/wordnet/noun.exc    | wordnet-base        | METEOR and its tests: irregular word forms
