@@ -24,7 +24,10 @@ module:jansson      | libjansson-dev     | JSON: manifests, configurations, resu
 module:libzip       | libzip-dev         | reads .pth checkpoints, which are zip archives
 module:cairo        | libcairo2-dev      | draws pictures: spectrograms, curves, overlays
 header:libstemmer.h | libstemmer-dev     | word stems for METEOR
+module:zlib         | zlib1g-dev         | reads the paraphrase table of METEOR
 module:cmocka       | libcmocka-dev      | unit tests
+data:/usr/share/wordnet/index.sense | wordnet-sense-index | METEOR and its tests: which words are synonyms
+data:/usr/share/wordnet/noun.exc    | wordnet-base        | METEOR and its tests: irregular word forms
 '
 
 package_installed()
@@ -38,6 +41,7 @@ is_there()
     case $1 in
     command:*) command -v "${1#*:}" >/dev/null ;;
     module:*) if command -v pkg-config >/dev/null; then pkg-config --exists "${1#*:}"; else package_installed "$2"; fi ;;
+    data:*) [ -e "${SETUP_ROOT:-}${1#*:}" ] ;;
     header:*) if command -v cc >/dev/null; then cc -E -x c -include "${1#*:}" /dev/null >/dev/null 2>&1; else package_installed "$2"; fi ;;
     esac
 }

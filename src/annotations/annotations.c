@@ -793,28 +793,27 @@ static size_t peeked_source(void *context, void *buffer, size_t size)
 /* Is the first line a whole object that could be a record?  (Then lines of them follow.) */
 static bool looks_like_lines(const struct peeked *peeked)
 {
+    static const char *const marks[] = {"\"caption\"", "\"captions\"", "\"id\""};
     const unsigned char *newline = memchr(peeked->head, '\n', peeked->count);
     size_t length = newline ? (size_t)(newline - peeked->head) : peeked->count;
-    static const char *const marks[] = {"\"caption\"", "\"captions\"", "\"id\""};
+    const char *second;
     char *line;
     bool found = false;
 
     while (length && (peeked->head[length - 1] == '\r' || peeked->head[length - 1] == ' '))
         length--;
-    if (length < 2 || peeked->head[length - 1] != '}')
+    if (length < 2 || peeked->head[0] != '{' || peeked->head[length - 1] != '}')
         return false;
     line = malloc(length + 1);
     if (!line)
         return false;
     memcpy(line, peeked->head, length);
     line[length] = '\0';
+    second = strchr(line + 1, '{'); /* the record's own keys stand before any inner object */
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         const char *at = strstr(line, marks[i]);
 
-        /* at the record's own level: only its opening brace stands before */
-        if (at && strchr(line, '{') < at &&
-            !memchr(strchr(line, '{') + 1, '{', (size_t)(at - strchr(line, '{') - 1)))
-            found = true;
+        found |= at && (!second || at < second);
     }
     free(line);
     return found;

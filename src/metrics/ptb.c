@@ -112,7 +112,8 @@ static enum earshot_status refill(struct run *run, size_t *at, struct earshot_er
     struct ptb *ptb = run->ptb;
     size_t left = ptb->count - *at;
 
-    memmove(ptb->window, ptb->window + *at, left * sizeof *ptb->window);
+    if (left)
+        memmove(ptb->window, ptb->window + *at, left * sizeof *ptb->window);
     ptb->count = left;
     *at = 0;
     while (run->read < run->call->count && ptb->count < 2 * left + WINDOW_UNITS / 2) {

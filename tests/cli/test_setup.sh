@@ -14,6 +14,8 @@ fresh_machine()
     rm -rf "$work/bin" "$log"
     mkdir "$work/bin"
     : >"$log"
+    mkdir -p "$work/root/usr/share/wordnet"
+    touch "$work/root/usr/share/wordnet/index.sense" "$work/root/usr/share/wordnet/noun.exc"
     for tool in tr env bash; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
     for tool in cmake ninja; do stand_in "$tool" 'exit 0'; done
     stand_in cc 'exit 0'
@@ -24,7 +26,7 @@ fresh_machine()
     stand_in sudo "echo sudo >>$log; exec \"\$@\""
     stand_in id 'echo 0'
 }
-run() { PATH=$work/bin "$bash" "$setup" >"$work/out" 2>&1; }
+run() { SETUP_ROOT=$work/root PATH=$work/bin "$bash" "$setup" >"$work/out" 2>&1; }
 fail() { echo "$1"; cat "$work/out" "$log"; exit 1; }
 
 fresh_machine
@@ -46,11 +48,11 @@ run || fail "no package lists: must update first"
 grep -q 'install .*libjansson-dev' "$log" || fail "then installs"
 
 fresh_machine
-rm "$work/bin/cc" "$work/bin/pkg-config"
+rm "$work/bin/cc" "$work/bin/pkg-config" "$work/root/usr/share/wordnet/index.sense"
 stand_in id 'echo 1000'
 run || fail "bare machine, ordinary user"
 grep -qx sudo "$log" || fail "uses sudo when not root"
-for package in gcc libc6-dev pkg-config libavformat-dev libdnnl-dev libstemmer-dev libcmocka-dev; do
+for package in gcc libc6-dev pkg-config libavformat-dev libdnnl-dev libstemmer-dev libcmocka-dev wordnet-sense-index; do
     grep -q "install .*\<$package\>" "$log" || fail "must install $package"
 done
 ! grep -q 'install .*\<cmake\>' "$log" || fail "cmake is there already"

@@ -43,7 +43,7 @@ struct parity_kind {
     void (*run)(struct parity *parity);
 };
 
-extern const struct parity_kind parity_fbank, parity_wordpiece;
+extern const struct parity_kind parity_fbank, parity_metrics, parity_wordpiece;
 
 /* FOLDER/NAME; the caller frees it.  Ends the program when out of memory. */
 char *parity_path(const struct parity *parity, const char *name);

@@ -16,7 +16,8 @@
 
 #include "base/str.h"
 
-static const struct parity_kind *const kinds[] = {&parity_fbank, &parity_wordpiece};
+static const struct parity_kind *const kinds[] = {&parity_fbank, &parity_metrics,
+                                                  &parity_wordpiece};
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
 void *parity_alloc(size_t size_bytes)

@@ -120,7 +120,7 @@ static void check_caption(struct ptb *ptb, const json_t *row, struct metrics_par
     const char *in[2] = {get_text(row, "text"), ""};
 
     if (has_nul(row)) {
-        result->skipped++;
+        result->unfit++;
         return;
     }
     check_call(ptb, result, "tokens", in, 1, false, get_text(row, "tokens"));
@@ -365,7 +365,7 @@ static void check_meteor_set(const json_t *set, const struct corpus *corpus,
     if (!json_object_get(json_object_get(set, "corpus"), key)) {
         /* not in this file */
     } else if (!data) {
-        result->skipped++;
+        result->lacking++;
     } else if (meteor_corpus(data, corpus, value, statistics, &score, NULL) != EARSHOT_OK) {
         wrong(result, key, get_text(set, "name"), "failure", "scores");
     } else {
@@ -444,7 +444,7 @@ static void check_normalised(const json_t *row, struct metrics_parity *result)
     struct str line = {0};
 
     if (has_nul(row)) {
-        result->skipped++;
+        result->unfit++;
         return;
     }
     meteor_normalise(get_text(row, "text"), &line);
@@ -515,7 +515,7 @@ static void check_words(char *text, const struct meteor_data *data, struct metri
             continue;
         compare_text(result, "stem", field[0], meteor_stem(meteor, field[0]), field[1]);
         if (!meteor_data_has_synonyms(data)) {
-            result->skipped++;
+            result->lacking++;
             continue;
         }
         if (strlen(field[2]) + strlen(field[3]) > 8000)
@@ -549,7 +549,7 @@ static void check_meteor_rows(const json_t *rows, const struct meteor_data *data
     struct meteor *meteor;
 
     if (!data || meteor_new(data, &meteor, NULL) != EARSHOT_OK) {
-        result->skipped += json_array_size(rows);
+        result->lacking += json_array_size(rows);
         return;
     }
     for (size_t i = 0; i < json_array_size(rows); i++) {
@@ -820,7 +820,7 @@ bool metrics_parity_check(const char *path, const char *wordnet, struct metrics_
         if (data)
             check_words(text, data, result);
         else
-            result->skipped++;
+            result->lacking++;
         meteor_data_free(data);
         free(text);
         return true;

@@ -10,9 +10,11 @@
 #include <stddef.h>
 
 struct metrics_parity {
-    size_t compared, wrong, skipped; /* skipped: needs language data that is not at hand */
-    double worst;                    /* relative error of a score */
-    char first[600];                 /* the first difference, in words */
+    size_t compared, wrong;
+    size_t lacking;  /* parts that need language data which is not at hand */
+    size_t unfit;    /* texts that no C string holds */
+    double worst;    /* relative error of a score */
+    char first[600]; /* the first difference, in words */
 };
 
 /* False if the file cannot be read or is none of those.  wordnet: a folder with index.sense and the

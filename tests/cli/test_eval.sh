@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# earshot eval: layouts in, formats out, what is missing, records compared, hostile files.
+set -uo pipefail
+earshot=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+fixtures=tests/fixtures/annotations
+
+# expect EXIT OUT ERR ARGUMENTS...: exit code, and a pattern for each stream ("" = anything).
+expect()
+{
+    local code=$1 out=$2 err=$3
+    shift 3
+    "$earshot" eval "$@" >"$work/out" 2>"$work/err" </dev/null
+    local got=$?
+    [ $got -eq "$code" ] || complain "exit $got, expected $code" "$@"
+    grep -qE -e "$out" "$work/out" || [ -z "$out" ] || complain "stdout does not match '$out'" "$@"
+    grep -qE -e "$err" "$work/err" || [ -z "$err" ] || complain "stderr does not match '$err'" "$@"
+}
+complain()
+{
+    local what=$1
+    shift
+    echo "earshot eval $*: $what"
+    head -c 2000 "$work/out" "$work/err"
+    bad=1
+}
+
+cat >"$work/refs.json" <<'END'
+{"a": ["a man is riding a horse", "someone rides a horse"], "b": ["a dog is barking"],
+ "c": ["two people talk to each other", "people are talking"], "d": ["a bell rings"]}
+END
+cat >"$work/one.json" <<'END'
+[{"image_id": "a", "caption": "A man rides a horse."}, {"image_id": "b", "caption": "a cat & <dog>"},
+ {"image_id": "c", "caption": "two people are talking"}, {"image_id": "x", "caption": "nothing"}]
+END
+cat >"$work/two.jsonl" <<'END'
+{"id": "a", "caption": "a man is riding a horse"}
+{"id": "b", "caption": "a dog is barking"}
+{"id": "c", "caption": ""}
+END
+
+expect 0 '^CIDEr +[0-9]' '3 of 4 scored' --results "$work/one.json" --refs "$work/refs.json"
+grep -q 'METEOR' "$work/out" && complain "METEOR was not asked for"
+expect 1 "" 'strict.*first is d' --results "$work/one.json" --refs "$work/refs.json" --strict
+expect 0 '^METEOR_exact_stem +0\.' "" --results "$work/one.json" --refs "$work/refs.json" --metrics meteor-exact-stem
+expect 1 "" 'wordnet-sense-index' --results "$work/one.json" --refs "$work/refs.json" --metrics meteor --meteor-data "$work"
+expect 1 "" "unknown metric 'spice'" --results "$work/one.json" --refs "$work/refs.json" --metrics bleu,spice
+expect 2 "" '--results FILE and --refs FILE' --refs "$work/refs.json"
+expect 1 "" 'cannot open' --results "$work/none.json" --refs "$work/refs.json"
+expect 0 '^metric,score' "" --results "$work/one.json" --refs "$work/refs.json" --format csv --per-item "$work/items.csv"
+grep -q '^b,.*,a cat & <dog>$' "$work/items.csv" || complain "per-item CSV"
+
+# records
+expect 0 '"format": "earshot-scores-1"' "" --results "$work/one.json" --refs "$work/refs.json" --format json --metrics bleu,rouge,cider,meteor-exact-stem
+cp "$work/out" "$work/A.json"
+expect 0 "" 'empty captions' --results "$work/two.jsonl" --refs "$work/refs.json" --format json --metrics bleu,rouge,cider,meteor-exact-stem
+cp "$work/out" "$work/B.json"
+expect 0 '^CIDEr .*\[' "" --compare "$work/A.json" "$work/B.json" --samples 200
+first=$(cat "$work/out")
+expect 0 "" "" --compare "$work/A.json" "$work/B.json" --samples 200
+[ "$first" = "$(cat "$work/out")" ] || complain "the same seed gave other intervals"
+expect 0 '"Bleu_4": \{"a"' "" --compare "$work/A.json" "$work/B.json" --samples 50 --format json
+head -1 "$work/two.jsonl" >"$work/part.jsonl"
+expect 0 "" '1 of 4 scored' --results "$work/part.jsonl" --refs "$work/refs.json" --format json
+cp "$work/out" "$work/C.json"
+expect 1 "" 'over different items: 3 in .* 1 in .* 1 in both' --compare "$work/A.json" "$work/C.json"
+expect 0 '1 items' "" --compare "$work/A.json" "$work/C.json" --different-ids --samples 20
+expect 1 "" 'not a record of scores' --compare "$work/A.json" "$work/refs.json"
+expect 1 "" 'line 1' --compare "$work/A.json" "$work/items.csv"
+sed 's/"bleu_counts": \[[^]]*\]/"bleu_counts": [1, -5]/' "$work/A.json" >"$work/D.json"
+expect 1 "" 'no bleu_counts' --compare "$work/D.json" "$work/A.json"
+expect 2 "" 'two records' --compare "$work/A.json"
+
+# report
+expect 0 '> a cat & <dog>' "" --results "$work/one.json" --refs "$work/refs.json" --worst 1 --html "$work/page.html"
+grep -q 'a cat &amp; &lt;dog&gt;' "$work/page.html" || complain "the page must escape captions"
+grep -qE 'src="http|href="http|<script' "$work/page.html" && complain "the page must be self-contained"
+
+# duplicate ids, other encodings, nothing in common, standard input
+echo '[{"image_id":"a","caption":"x"},{"image_id":"a","caption":"y"}]' >"$work/twice.json"
+expect 1 "" 'id a has 2 captions' --results "$work/twice.json" --refs "$work/refs.json"
+printf '{"a": "caf\xe9"}' >"$work/latin1.json"
+expect 1 "" 'not UTF-8' --results "$work/latin1.json" --refs "$work/refs.json"
+echo '{"q": "x"}' >"$work/other.json"
+expect 1 "" "no id is in both files: the first is 'q'" --results "$work/other.json" --refs "$work/refs.json"
+head -c 100 "$work/refs.json" >"$work/cut.json"
+expect 1 "" 'cut short' --results "$work/one.json" --refs "$work/cut.json"
+
+# every published layout against itself where it has one caption an item
+expect 0 '^Bleu_4' '8 of 8 scored' --results $fixtures/coco_results.json --refs $fixtures/coco.json
+expect 0 '^ROUGE_L +1\.0' 'scored' --results $fixtures/youcook2.json --refs $fixtures/youcook2.json --split val
+expect 0 '^ROUGE_L +1\.0' 'scored' --results $fixtures/activitynet.json --refs $fixtures/activitynet.json
+expect 0 '^ROUGE_L +1\.0' 'scored' --results $fixtures/densevid.json --refs $fixtures/densevid.json
+expect 1 "" 'has 12 captions' --results $fixtures/msrvtt.json --refs $fixtures/msrvtt.json --split val
+exit $bad
