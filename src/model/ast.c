@@ -29,10 +29,10 @@ enum earshot_status ast_declare(struct ast *ast, struct params *params, const ch
     ast->positions =
         params_add(params, PARAM_NORMAL, 0.02f, 3,
                    (int64_t[]){1, AST_EXTRA_TOKENS + grid[0] * grid[1], c}, "%s.pos_embed", prefix);
-    ast->patch.weight =
-        params_add(params, PARAM_NORMAL, 0.02f, 4,
-                   (int64_t[]){c, 1, config->patch.value[0], config->patch.value[1]},
-                   "%s.patch_embed.proj.weight", prefix);
+    ast->patch.weight = params_add(
+        params, PARAM_NORMAL, weight_deviation(config->patch.value[0] * config->patch.value[1], c),
+        4, (int64_t[]){c, 1, config->patch.value[0], config->patch.value[1]},
+        "%s.patch_embed.proj.weight", prefix);
     ast->patch.bias = params_add(params, PARAM_ZEROS, 0, 1, &c, "%s.patch_embed.proj.bias", prefix);
     for (int64_t i = 0; i < config->layers; i++) {
         snprintf(name, sizeof name, "%s.blocks.%d", prefix, (int)i);

@@ -45,6 +45,14 @@ enum earshot_status captioner_new(const struct model_config *config, struct capt
         c->modality[s] = params_add(c->params, PARAM_NORMAL, 0.02f, 1, &config->width,
                                     "streams.%s.modality", stream_name((enum stream)s));
     }
+    if (status == EARSHOT_OK && config->use_stream[STREAM_VIDEO]) {
+        int64_t dim[2] = {swin_tokens(&config->video), config->width};
+
+        c->video_positions =
+            params_add(c->params, PARAM_NORMAL, 0.02f, 2, dim, "streams.video.positions");
+        if (c->video_positions)
+            c->video_positions->decay = false;
+    }
     if (status == EARSHOT_OK)
         status = fusion_declare(&c->fusion, c->params, "fusion", config, error);
     if (status == EARSHOT_OK)
@@ -161,7 +169,10 @@ static void run_encoder(struct graph *g, const void *context, struct tensor **in
                            : ast_forward(g, &c->ast, in[0], NULL, NULL);
 
     x = linear_apply(g, &c->project[e->stream], x);
-    out[0] = op_add_rows(g, x, c->modality[e->stream], 1, 1);
+    x = op_add_rows(g, x, c->modality[e->stream], 1, 1);
+    if (e->stream == STREAM_VIDEO)
+        x = op_add_rows(g, x, c->video_positions, swin_tokens(&c->config.video), 1);
+    out[0] = x;
 }
 
 struct stream_set captioner_encode(struct graph *g, const struct captioner *c,

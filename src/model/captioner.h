@@ -24,6 +24,7 @@ struct captioner {
     struct ast ast;
     struct linear_layer project[STREAM_COUNT]; /* encoder channels -> width */
     struct param *modality[STREAM_COUNT];      /* [width], added to every token of the stream */
+    struct param *video_positions;             /* [tokens, width]: where and when a token is */
     struct fusion fusion;
     struct decoder decoder;
 };

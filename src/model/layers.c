@@ -1,18 +1,23 @@
 /* layers.c: transformer parts.  See layers.h. */
 #include "model/layers.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define NAME_MAX_BYTES 192
-#define WEIGHT_DEVIATION 0.02f /* as Swin, AST and BERT initialise */
+
+float weight_deviation(int64_t in, int64_t out)
+{
+    return (float)sqrt(2.0 / (double)(in + out));
+}
 
 struct linear_layer linear_declare(struct params *params, const char *prefix, int64_t in,
                                    int64_t out, bool with_bias)
 {
     struct linear_layer layer = {0};
 
-    layer.weight = params_add(params, PARAM_NORMAL, WEIGHT_DEVIATION, 2, (int64_t[]){out, in},
-                              "%s.weight", prefix);
+    layer.weight = params_add(params, PARAM_NORMAL, weight_deviation(in, out), 2,
+                              (int64_t[]){out, in}, "%s.weight", prefix);
     if (with_bias)
         layer.bias = params_add(params, PARAM_ZEROS, 0, 1, &out, "%s.bias", prefix);
     return layer;

@@ -19,7 +19,12 @@ struct mlp_layer {
     struct linear_layer fc1, fc2;
 };
 
-/* weight[out, in] named PREFIX.weight, normal with deviation 0.02; bias[out] unless with_bias is
+/* The deviation of an initial weight [out, in]: sqrt(2 / (in + out)) (Glorot & Bengio 2010).  At
+ * the widths of the published encoders this is their 0.02; narrower layers start wider, without
+ * which a small network's blocks hardly touch what passes through them. */
+float weight_deviation(int64_t in, int64_t out);
+
+/* weight[out, in] named PREFIX.weight, normal of that deviation; bias[out] unless with_bias is
  * false. */
 struct linear_layer linear_declare(struct params *params, const char *prefix, int64_t in,
                                    int64_t out, bool with_bias);

@@ -40,9 +40,9 @@ enum earshot_status swin_declare(struct swin *swin, struct params *params, const
     *swin = (struct swin){.config = *config};
     for (int i = 0; i < stages; i++)
         blocks += config->depths.value[i];
-    swin->patch.weight =
-        params_add(params, PARAM_NORMAL, 0.02f, 5, (int64_t[]){c, 3, patch[0], patch[1], patch[2]},
-                   "%s.patch_embed.proj.weight", prefix);
+    swin->patch.weight = params_add(
+        params, PARAM_NORMAL, weight_deviation((int64_t)3 * patch[0] * patch[1] * patch[2], c), 5,
+        (int64_t[]){c, 3, patch[0], patch[1], patch[2]}, "%s.patch_embed.proj.weight", prefix);
     swin->patch.bias =
         params_add(params, PARAM_ZEROS, 0, 1, &c, "%s.patch_embed.proj.bias", prefix);
     snprintf(name, sizeof name, "%s.patch_embed.norm", prefix);
@@ -86,6 +86,21 @@ void swin_free(struct swin *swin)
 int64_t swin_channels(const struct swin_config *config)
 {
     return config->embed << (config->depths.count - 1);
+}
+
+int64_t swin_tokens(const struct swin_config *config)
+{
+    const int64_t size[3] = {config->frames, config->height, config->width};
+    int64_t tokens = 1;
+
+    for (int i = 0; i < 3; i++) {
+        int64_t n = (size[i] + config->patch.value[i] - 1) / config->patch.value[i];
+
+        for (int stage = 1; i > 0 && stage < config->depths.count; stage++)
+            n = (n + 1) / 2; /* patch merging halves H and W */
+        tokens *= n;
+    }
+    return tokens;
 }
 
 /* ---- windows ----------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ void swin_free(struct swin *swin);
 
 /* Channels of the last stage. */
 int64_t swin_channels(const struct swin_config *config);
+/* Tokens that come out for a clip of the configured size. */
+int64_t swin_tokens(const struct swin_config *config);
 
 /* Called with each stage's tokens, for tests: name is "patch_embed", "block.i.j", "stage.i", tokens
  * are [B, grid[0] * grid[1] * grid[2], C]. */
