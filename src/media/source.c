@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,7 +21,7 @@
 #include "base/str.h"
 #include "media/libav.h"
 
-enum { IO_BUFFER_BYTES = 65536, SPOOL_CHUNK_BYTES = 1 << 18, READ_RETRIES = 64 };
+enum { IO_BUFFER_BYTES = 65536, SPOOL_CHUNK_BYTES = 1 << 18, READ_RETRIES = 64, POLL_MS = 100 };
 
 static int poll_cancelled(void *context)
 {
@@ -66,6 +67,18 @@ static bool write_all(int fd, const char *bytes, size_t count)
     return true;
 }
 
+/* Waits until there is something to read, or until nobody wants it any more: a pipe may stay silent
+ * for ever. */
+static ssize_t read_chunk(struct media_place *place, int input, char *chunk)
+{
+    struct pollfd wait = {.fd = input, .events = POLLIN};
+
+    while (!media_place_cancelled(place))
+        if (poll(&wait, 1, POLL_MS) != 0)
+            return read(input, chunk, SPOOL_CHUNK_BYTES);
+    return 0;
+}
+
 /* Copies all of `input` to the place's temporary file. */
 static enum earshot_status spool(struct media_place *place, int input, struct earshot_error *error)
 {
@@ -82,7 +95,7 @@ static enum earshot_status spool(struct media_place *place, int input, struct ea
                                  place->name);
     place->size_bytes = 0;
     while (status == EARSHOT_OK) {
-        ssize_t got = read(input, chunk, SPOOL_CHUNK_BYTES);
+        ssize_t got = read_chunk(place, input, chunk);
 
         if (media_place_cancelled(place))
             status = error_set(error, EARSHOT_ERROR_CANCELLED, "%s: cancelled", place->name);
