@@ -7,7 +7,7 @@
 #include "weights/safetensors.h"
 #include "weights/torch.h"
 
-/* A safetensors file starts with the length of its header, then the header's brace. */
+/* A safetensors file starts with the length of its header, of which the high bytes are 0. */
 static bool is_safetensors(const unsigned char *bytes, size_t size_bytes)
 {
     return size_bytes >= 8 && bytes[4] == 0 && bytes[5] == 0 && bytes[6] == 0 && bytes[7] == 0;
