@@ -52,7 +52,8 @@ void json_reader_free(struct json_reader *reader);
 enum earshot_status json_next(struct json_reader *reader, enum json_event *event,
                               struct earshot_error *error);
 
-/* After EVENT_OBJECT_BEGIN or EVENT_ARRAY_BEGIN: reads to its end.  After anything else: nothing. */
+/* After EVENT_OBJECT_BEGIN or EVENT_ARRAY_BEGIN: reads to its end.  After anything else: nothing.
+ */
 enum earshot_status json_skip(struct json_reader *reader, enum json_event begun,
                               struct earshot_error *error);
 

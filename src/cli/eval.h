@@ -23,6 +23,9 @@ struct eval_pair {
 struct eval_run {
     const char *results_path, *references_path, *split;
     bool tokenised;
+    /* if a model made the captions: its decoding settings as a JSON object, and its weights' hash
+     */
+    const char *decoding, *weights_sha256;
     struct annotations references, results;
     struct eval_pair *pair; /* in order of the references */
     size_t pair_count;

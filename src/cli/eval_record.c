@@ -156,7 +156,9 @@ void eval_write_json(const struct eval_run *run, FILE *stream)
     write_side(stream, "results", run->results_path, &run->results, run->results_hash);
     write_side(stream, "references", run->references_path, &run->references, run->references_hash);
     write_field(stream, "  ", "tokenizer", run->tokenised ? "none" : "PTB (CoreNLP 3.4.1)");
-    fputs(",\n  \"decoding\": null,\n  \"weights_sha256\": null,\n  \"metrics\": {", stream);
+    fprintf(stream, ",\n  \"decoding\": %s", run->decoding ? run->decoding : "null");
+    write_field(stream, ",\n  ", "weights_sha256", run->weights_sha256);
+    fputs(",\n  \"metrics\": {", stream);
     for (int c = 0; c < e->column_count; c++)
         write_field(stream, c ? ",\n    " : "\n    ", e->column[c].name,
                     metric_version(e->column[c].name));

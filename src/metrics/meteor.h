@@ -22,6 +22,7 @@ enum meteor_module { METEOR_EXACT, METEOR_STEM, METEOR_SYNONYM, METEOR_PARAPHRAS
 /* ---- language data: read-only once loaded, shared between threads ---- */
 
 struct meteor_data;
+struct paraphrases;
 
 struct meteor_sources {
     const char *directory;   /* with index.sense, *.exc, and perhaps paraphrase-en.gz and
@@ -36,7 +37,8 @@ enum earshot_status meteor_data_load(const struct meteor_sources *sources,
 void meteor_data_free(struct meteor_data *data);
 
 bool meteor_data_has_synonyms(const struct meteor_data *data);
-bool meteor_data_has_paraphrases(const struct meteor_data *data);
+/* NULL without a table. */
+const struct paraphrases *meteor_data_paraphrases(const struct meteor_data *data);
 /* "METEOR", "METEOR_nopara" or "METEOR_exact_stem": what scores made with it must be called. */
 const char *meteor_data_name(const struct meteor_data *data);
 
@@ -46,14 +48,6 @@ bool meteor_is_function_word(const struct meteor_data *data, const char *word);
  * it has none.  With `own`, of that very form only.  False when out of memory. */
 bool meteor_synsets(const struct meteor_data *data, const char *word, bool own, uint32_t **synsets,
                     size_t *count);
-
-/* A phrase of word hashes -> its number, or -1; and its paraphrases, in the order of the table. */
-int64_t meteor_phrase_find(const struct meteor_data *data, const int32_t *word, size_t count);
-int64_t meteor_paraphrase_first(const struct meteor_data *data, int64_t phrase);
-int64_t meteor_paraphrase_next(const struct meteor_data *data, int64_t entry);
-const int32_t *meteor_paraphrase_words(const struct meteor_data *data, int64_t entry,
-                                       size_t *count);
-size_t meteor_phrase_longest(const struct meteor_data *data);
 
 /* Java's String.hashCode over UTF-16 units: how METEOR tells words apart. */
 int32_t meteor_hash(const char *word);

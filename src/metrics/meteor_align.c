@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/paraphrases.h"
+
 #define BEAM 40
 #define CANDIDATES_MAX (4u << 20)
 
@@ -116,18 +118,19 @@ static bool add_word_matches(struct meteor_aligner *a, const struct meteor_line 
 static bool add_paraphrases(struct meteor_aligner *a, const struct meteor_line *from,
                             const struct meteor_line *to, bool from2)
 {
-    size_t longest = meteor_phrase_longest(a->data);
+    const struct paraphrases *table = meteor_data_paraphrases(a->data);
+    size_t longest = paraphrases_longest(table);
 
     for (size_t i = 0; i < from->count; i++)
         for (size_t n = 1; n <= longest && i + n <= from->count; n++) {
-            int64_t phrase = meteor_phrase_find(a->data, from->hash + i, n);
+            int64_t phrase = paraphrases_find(table, from->hash + i, n);
 
             if (phrase < 0)
                 continue;
-            for (int64_t e = meteor_paraphrase_first(a->data, phrase); e >= 0;
-                 e = meteor_paraphrase_next(a->data, e)) {
+            for (int64_t e = paraphrases_first(table, phrase); e >= 0;
+                 e = paraphrases_next(table, e)) {
                 size_t m;
-                const int32_t *words = meteor_paraphrase_words(a->data, e, &m);
+                const int32_t *words = paraphrases_words(table, e, &m);
 
                 for (size_t j = 0; j + m <= to->count; j++)
                     if (memcmp(to->hash + j, words, m * sizeof *words) == 0 &&
@@ -158,7 +161,7 @@ static bool find_candidates(struct meteor_aligner *a, const struct meteor_line *
         return false;
     if (meteor_data_has_synonyms(a->data) && !add_word_matches(a, line1, line2, METEOR_SYNONYM))
         return false;
-    return !meteor_data_has_paraphrases(a->data) ||
+    return !meteor_data_paraphrases(a->data) ||
            (add_paraphrases(a, line2, line1, true) && add_paraphrases(a, line1, line2, false));
 }
 

@@ -302,10 +302,20 @@ static void make_token(struct str *token, const uint16_t *unit, size_t count,
 {
     str_clear(token);
     for (size_t i = 0; i < count; i++) {
-        const char *text = replacement(action, unit[i]);
+        const char *text;
         uint32_t code = unit[i];
-        char bytes[4];
+        char bytes[64];
+        size_t ascii = 0;
 
+        /* Nearly every token: letters that no action changes. */
+        while (action <= PTB_WORD && i < count && unit[i] < 0x80 && ascii < sizeof bytes)
+            bytes[ascii++] = (char)unit[i++];
+        if (ascii) {
+            str_append(token, bytes, ascii);
+            i--;
+            continue;
+        }
+        text = replacement(action, unit[i]);
         if (text) {
             str_append_text(token, text);
             continue;

@@ -264,14 +264,18 @@ void ptb_append_lower(struct str *out, const char *text, size_t length)
     bool after_cased = false;
 
     while (p < end) {
-        uint32_t code = (unsigned char)*p;
-        char bytes[4];
+        uint32_t code;
+        char bytes[64];
+        size_t ascii = 0;
 
-        if (code < 0x80) {
-            bytes[0] = (char)(code >= 'A' && code <= 'Z' ? code + 32 : code);
-            str_append(out, bytes, 1);
-            p++;
-            after_cased = is_cased(code);
+        while (p < end && (unsigned char)*p < 0x80 && ascii < sizeof bytes) {
+            char c = *p++;
+
+            bytes[ascii++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+        }
+        if (ascii) {
+            str_append(out, bytes, ascii);
+            after_cased = is_cased((unsigned char)bytes[ascii - 1]);
             continue;
         }
         code = str_utf8_next(&p, end);
