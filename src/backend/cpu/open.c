@@ -92,8 +92,7 @@ void cpu_sgemm(struct backend *b, bool transpose_a, bool transpose_b, int64_t m,
         omp_set_num_threads(before);
 }
 
-/* ---- instruction sets --------------------------------------------------------------------------
- */
+/* ---- instruction sets ---- */
 
 #define INSTALL_SET(isa)                                                                           \
     static void install_##isa(struct backend *b)                                                   \
@@ -202,8 +201,7 @@ enum earshot_status backend_cpu_open(int threads, struct backend **backend,
     return cpu_open_isa(threads, NULL, backend, error);
 }
 
-/* ---- the yardstick -----------------------------------------------------------------------------
- */
+/* ---- the yardstick ---- */
 
 static double now_s(void)
 {

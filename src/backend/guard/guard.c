@@ -106,8 +106,7 @@ static void guard_close(struct backend *b)
     free(b);
 }
 
-/* ---- every slot between guard_enter and guard_leave --------------------------------------------
- */
+/* ---- every slot between guard_enter and guard_leave ---- */
 
 static void mem_zero(struct backend *b, void *to, size_t size_bytes)
 {

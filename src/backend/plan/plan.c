@@ -152,8 +152,7 @@ void backend_plan_reset(struct backend *plan)
     state->multiply_adds = 0;
 }
 
-/* ---- slots with nothing to count ---------------------------------------------------------------
- */
+/* ---- slots with nothing to count ---- */
 
 static void mem_zero(struct backend *b, void *to, size_t size_bytes)
 {

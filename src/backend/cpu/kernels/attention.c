@@ -162,8 +162,7 @@ static void attend_packed(const struct task *t, const struct workspace *w)
     }
 }
 
-/* ---- few queries -------------------------------------------------------------------------------
- */
+/* ---- few queries ---- */
 
 static float dot(int64_t n, const float *x, const float *y)
 {
@@ -219,8 +218,7 @@ static void attend_direct(const struct task *t, const struct workspace *w, int64
     finish_row(t, i, &row);
 }
 
-/* ---- slots -------------------------------------------------------------------------------------
- */
+/* ---- slots ---- */
 
 /* For pictures only, so plainly: p[i, j] = exp(score - lse). */
 static void head_probabilities(const struct head *h, float *p)

@@ -144,8 +144,7 @@ static void run_packed(struct backend *b, const struct product *p)
         }
 }
 
-/* ---- few rows, w[columns, depth]: dot products of rows as they lie -----------------------------
- */
+/* ---- few rows, w[columns, depth]: dot products of rows as they lie ---- */
 
 #define DOT_ROWS 4
 
@@ -240,8 +239,7 @@ static void run_dots(struct backend *b, const struct product *p)
         v_gelu_run(p->rows * p->columns, p->y, p->gelu);
 }
 
-/* ---- slots -------------------------------------------------------------------------------------
- */
+/* ---- slots ---- */
 
 static void run_product(struct backend *b, const struct product *p)
 {
