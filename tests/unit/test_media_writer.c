@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "media/media.h"
@@ -130,10 +131,91 @@ static void writes_what_is_read_back(void **state)
     }
 }
 
+static void same_input_gives_the_same_bytes(void **state)
+{
+    static const char *const names[] = {"one.mp4", "two.mp4", "one.mkv", "two.mkv"};
+    char directory[1024], *text[4];
+    size_t sizes[4];
+
+    (void)state;
+    snprintf(directory, sizeof directory, "%s", test_directory("media_writer_same"));
+    for (int i = 0; i < 4; i++) {
+        struct media_writer_options options = {
+            .video_codec = i < 2 ? "libx264" : "libvpx-vp9",
+            .width = WIDTH,
+            .height = HEIGHT,
+            .frame_rate_hz = RATE_HZ,
+            .quality = -1,
+            .audio_codec = i < 2 ? "aac" : "flac",
+            .sample_rate_hz = 16000,
+            .channels = 1,
+        };
+        char path[1200];
+
+        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+        write_clip(path, &options, FRAMES);
+        assert_ok(file_read_text(path, 1 << 20, &text[i], &sizes[i], &error));
+    }
+    for (int i = 0; i < 4; i += 2) {
+        assert_int_equal(sizes[i], sizes[i + 1]);
+        assert_memory_equal(text[i], text[i + 1], sizes[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        free(text[i]);
+}
+
+static void refuses_what_cannot_be_written(void **state)
+{
+    const struct media_writer_options good = {
+        .video_codec = "libx264",
+        .width = WIDTH,
+        .height = HEIGHT,
+        .frame_rate_hz = RATE_HZ,
+        .quality = -1,
+        .audio_codec = "aac",
+        .sample_rate_hz = 16000,
+        .channels = 1,
+    };
+    struct media_writer_options options = good;
+    struct media_writer *writer;
+    char directory[1024], path[1200];
+
+    (void)state;
+    snprintf(directory, sizeof directory, "%s", test_directory("media_writer_bad"));
+    snprintf(path, sizeof path, "%s/bad.mp4", directory);
+    options.video_codec = "no_such_encoder";
+    assert_int_equal(media_writer_open(path, &options, &writer, &error), EARSHOT_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "no_such_encoder"));
+    options = good;
+    options.audio_codec = "libx264";
+    assert_int_equal(media_writer_open(path, &options, &writer, &error), EARSHOT_ERROR_UNSUPPORTED);
+    options.audio_codec = "libopus";
+    options.sample_rate_hz = 22050;
+    assert_int_equal(media_writer_open(path, &options, &writer, &error), EARSHOT_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "22050"));
+    options = good;
+    options.width = 0;
+    assert_int_equal(media_writer_open(path, &options, &writer, &error), EARSHOT_ERROR_ARGUMENT);
+    assert_int_equal(media_writer_open("x.unknown", &good, &writer, &error),
+                     EARSHOT_ERROR_UNSUPPORTED);
+    assert_false(file_exists("x.unknown"));
+    assert_int_equal(media_writer_open("/no/such/place/x.mp4", &good, &writer, &error),
+                     EARSHOT_ERROR_IO);
+    assert_null(writer);
+    /* A file appears only when it is finished. */
+    assert_ok(media_writer_open(path, &good, &writer, &error));
+    assert_false(file_exists(path));
+    media_writer_abandon(writer);
+    assert_false(file_exists(path));
+    assert_true(rmdir(directory) == 0); /* and nothing else was left behind */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_what_is_read_back),
+        cmocka_unit_test(same_input_gives_the_same_bytes),
+        cmocka_unit_test(refuses_what_cannot_be_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
