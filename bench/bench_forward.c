@@ -104,12 +104,12 @@ int main(int argc, char **argv)
         params_initialise(bench.captioner->params, 1);
         for (int64_t i = 0; i < batch * STREAM_COUNT; i++)
             present[i] = 1;
-        bench.batch = (struct clip_batch){
-            .size = batch,
-            .video = noise(batch * 3 * config.video.frames * config.video.height *
-                           config.video.width),
-            .audio = noise(batch * config.audio.frames * config.audio.mel_bins),
-            .present = present};
+        bench.batch =
+            (struct clip_batch){.size = batch,
+                                .video = noise(batch * 3 * config.video.frames *
+                                               config.video.height * config.video.width),
+                                .audio = noise(batch * config.audio.frames * config.audio.mel_bins),
+                                .present = present};
     }
     for (int i = 0; i < repeats && status == EARSHOT_OK; i++)
         status = repeat(&bench, &error);

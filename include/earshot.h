@@ -40,9 +40,9 @@ extern "C" {
 
 enum earshot_status {
     EARSHOT_OK = 0,
-    EARSHOT_ERROR_ARGUMENT,    /* a value the caller passed is out of its range */
-    EARSHOT_ERROR_IO,          /* a file could not be opened, read or written */
-    EARSHOT_ERROR_FORMAT,      /* bytes are not what their format says: corrupt, truncated, not media */
+    EARSHOT_ERROR_ARGUMENT, /* a value the caller passed is out of its range */
+    EARSHOT_ERROR_IO,       /* a file could not be opened, read or written */
+    EARSHOT_ERROR_FORMAT, /* bytes are not what their format says: corrupt, truncated, not media */
     EARSHOT_ERROR_UNSUPPORTED, /* well-formed, but not something this program handles */
     EARSHOT_ERROR_NO_STREAM,   /* the file has none of the streams asked for */
     EARSHOT_ERROR_MEMORY,      /* an allocation failed or a reserved region is too small */
@@ -65,8 +65,8 @@ EARSHOT_API const char *earshot_version(void);
 
 /* ---- models ------------------------------------------------------------------------------------
  *
- * A model is read-only once it is open: any number of threads may share it.  Close it after its last
- * session.
+ * A model is read-only once it is open: any number of threads may share it.  Close it after its
+ * last session.
  */
 struct earshot_model;
 struct earshot_session;
@@ -83,14 +83,14 @@ EARSHOT_API enum earshot_status earshot_model_open(const char *directory,
 EARSHOT_API void earshot_model_close(struct earshot_model *model); /* NULL is fine */
 
 struct earshot_model_info {
-    const char *name;     /* lives as long as the model */
-    int64_t parameters;   /* learned numbers */
-    unsigned streams;     /* EARSHOT_VIDEO | EARSHOT_AUDIO: what it takes */
-    double window_s;      /* the length of the clips it was made for */
-    double sound_s;       /* the most sound that it hears of one clip */
-    int frames;           /* the pictures that it sees of one clip */
-    int max_tokens;       /* of a caption, its end included */
-    int vocabulary;       /* tokens that it knows */
+    const char *name;   /* lives as long as the model */
+    int64_t parameters; /* learned numbers */
+    unsigned streams;   /* EARSHOT_VIDEO | EARSHOT_AUDIO: what it takes */
+    double window_s;    /* the length of the clips it was made for */
+    double sound_s;     /* the most sound that it hears of one clip */
+    int frames;         /* the pictures that it sees of one clip */
+    int max_tokens;     /* of a caption, its end included */
+    int vocabulary;     /* tokens that it knows */
 };
 
 /* Fills the first size_bytes of *info: pass sizeof *info. */
@@ -108,10 +108,10 @@ enum earshot_method { EARSHOT_BEAM, EARSHOT_GREEDY, EARSHOT_SAMPLE };
 /* Where a call stands.  Given to the callback between the steps of the network, every tenth of a
  * second while the call waits for a file, and once at the end. */
 struct earshot_progress {
-    const char *path;      /* being captioned; NULL for a clip from memory */
-    int64_t file, files;   /* its index, and how many there are */
+    const char *path;       /* being captioned; NULL for a clip from memory */
+    int64_t file, files;    /* its index, and how many there are */
     double done_s, total_s; /* of that file; total_s is 0 while unknown */
-    int64_t captions;      /* written so far by this call, all files */
+    int64_t captions;       /* written so far by this call, all files */
 };
 
 /* Fill with earshot_session_options_init first, so that fields of a later version have values. */
@@ -158,7 +158,8 @@ EARSHOT_API enum earshot_status earshot_session_open(const struct earshot_model 
                                                      struct earshot_error *error);
 EARSHOT_API void earshot_session_close(struct earshot_session *session); /* NULL is fine */
 
-/* ---- captions --------------------------------------------------------------------------------- */
+/* ---- captions ---------------------------------------------------------------------------------
+ */
 
 struct earshot_token {
     int id;
@@ -167,12 +168,12 @@ struct earshot_token {
 };
 
 struct earshot_caption {
-    double start_s, end_s; /* of the stretch of the file that it describes */
-    const char *text;      /* UTF-8 */
-    double log_probability; /* the sum over its tokens */
-    double score;           /* what captions are ordered by: see length_penalty */
-    bool complete;          /* it ended by itself, not at max_tokens */
-    unsigned streams;       /* that were there and were used */
+    double start_s, end_s;             /* of the stretch of the file that it describes */
+    const char *text;                  /* UTF-8 */
+    double log_probability;            /* the sum over its tokens */
+    double score;                      /* what captions are ordered by: see length_penalty */
+    bool complete;                     /* it ended by itself, not at max_tokens */
+    unsigned streams;                  /* that were there and were used */
     const struct earshot_token *token; /* [token_count] */
     int token_count;
     const struct earshot_caption *const *other; /* [other_count], next best first: option `best` */
@@ -195,7 +196,7 @@ struct earshot_result {
     unsigned streams_present; /* in the file */
     unsigned streams_used;    /* by at least one caption */
     int failed_windows;       /* that could not be captioned */
-    const char *problem;      /* what went wrong first (a window, an unusable stream); "": nothing */
+    const char *problem; /* what went wrong first (a window, an unusable stream); "": nothing */
     struct earshot_times times;
 };
 
@@ -205,14 +206,14 @@ EARSHOT_API void earshot_result_free(struct earshot_result *result); /* NULL is 
  * Captions a file: any that FFmpeg reads, a URL, or "-" for standard input.
  *
  * Without windows the whole file is one clip: its pictures are spread over all of it, and of its
- * sound the model hears the first sound_s seconds (earshot_model_get_info).  With windows there is a
- * caption for [k * stride_s, k * stride_s + window_s), cut at the end of the file; the last is the
- * first to reach it, and a rest shorter than a tenth of a window is left out.  A window with none
- * of the streams has no caption; one that cannot be read is counted in failed_windows.  Memory does
- * not grow with the length of the file, but for its captions.
+ * sound the model hears the first sound_s seconds (earshot_model_get_info).  With windows there is
+ * a caption for [k * stride_s, k * stride_s + window_s), cut at the end of the file; the last is
+ * the first to reach it, and a rest shorter than a tenth of a window is left out.  A window with
+ * none of the streams has no caption; one that cannot be read is counted in failed_windows.  Memory
+ * does not grow with the length of the file, but for its captions.
  *
- * Errors: IO (cannot be opened), FORMAT (not media, or damaged beyond use), UNSUPPORTED (no decoder),
- * NO_STREAM (none of the streams asked for), CANCELLED, MEMORY.
+ * Errors: IO (cannot be opened), FORMAT (not media, or damaged beyond use), UNSUPPORTED (no
+ * decoder), NO_STREAM (none of the streams asked for), CANCELLED, MEMORY.
  */
 EARSHOT_API enum earshot_status earshot_caption_file(struct earshot_session *session,
                                                      const char *path,
@@ -225,8 +226,8 @@ struct earshot_source {
     double start_s, end_s; /* end_s <= 0: to the end */
 };
 
-/* What became of source number index: either result (freed by the callee, error then NULL) or error.
- * false stops. */
+/* What became of source number index: either result (freed by the callee, error then NULL) or
+ * error. false stops. */
 typedef bool (*earshot_source_done)(void *context, int64_t index, struct earshot_result *result,
                                     const struct earshot_error *error);
 
@@ -239,20 +240,20 @@ typedef bool (*earshot_source_done)(void *context, int64_t index, struct earshot
 EARSHOT_API enum earshot_status earshot_caption_sources(struct earshot_session *session,
                                                         const struct earshot_source *source,
                                                         int64_t count, earshot_source_done done,
-                                                        void *context,
-                                                        struct earshot_error *error);
+                                                        void *context, struct earshot_error *error);
 
 /* A clip in memory.  Zero what is not there. */
 struct earshot_clip {
-    const uint8_t *rgb; /* [frame_count][height][width][3], evenly spaced in time; NULL: no picture */
+    const uint8_t
+        *rgb; /* [frame_count][height][width][3], evenly spaced in time; NULL: no picture */
     int frame_count, width, height;
     const float *samples; /* [sample_count], mono, 16 kHz, [-1, 1]; NULL: no sound */
     int64_t sample_count;
     double duration_s; /* 0: as long as its sound */
 };
 
-/* Captions a clip; windows do not apply.  ARGUMENT: sizes that make no clip.  NO_STREAM: none of the
- * streams asked for. */
+/* Captions a clip; windows do not apply.  ARGUMENT: sizes that make no clip.  NO_STREAM: none of
+ * the streams asked for. */
 EARSHOT_API enum earshot_status earshot_caption_clip(struct earshot_session *session,
                                                      const struct earshot_clip *clip,
                                                      struct earshot_result **result,

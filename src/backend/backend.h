@@ -1,10 +1,10 @@
 /*
  * backend.h: the kernel table and each kernel's contract.
  *
- * A backend is one struct of flat functions over device pointers and sizes.  Everything is row-major
- * and contiguous unless a stride is named.  "act" pointers hold activations in the backend's element
- * type (act_bytes each; f32 on the CPU); "float *" pointers hold f32 on every backend: parameters,
- * their gradients, optimiser moments, statistics, losses.
+ * A backend is one struct of flat functions over device pointers and sizes.  Everything is
+ * row-major and contiguous unless a stride is named.  "act" pointers hold activations in the
+ * backend's element type (act_bytes each; f32 on the CPU); "float *" pointers hold f32 on every
+ * backend: parameters, their gradients, optimiser moments, statistics, losses.
  *
  * Rules for every kernel
  *  - *_fwd writes its outputs completely; *_bwd ADDS to every gradient it is given, and skips a
@@ -17,9 +17,9 @@
  *
  * Slots marked [fused] may be NULL; the op then composes other slots.
  *
- * Backends: cpu/ (the only place with OpenMP and oneDNN), guard/ (the CPU's kernels over memory that
- * is unreadable between calls, for tests), plan/ (no arithmetic and no memory: counts multiply-adds,
- * so that a run can be costed before it is started).
+ * Backends: cpu/ (the only place with OpenMP and oneDNN), guard/ (the CPU's kernels over memory
+ * that is unreadable between calls, for tests), plan/ (no arithmetic and no memory: counts
+ * multiply-adds, so that a run can be costed before it is started).
  */
 #ifndef EARSHOT_BACKEND_BACKEND_H
 #define EARSHOT_BACKEND_BACKEND_H
@@ -32,9 +32,9 @@
  * Key j is visible to query i when all of these that are given allow it:
  *   key_mask[b, j] != 0;   !causal or j <= i + (nk - nq);   region[b % regions, i] == region[.., j]
  * A query that sees no key gets o = 0 and passes no gradient.
- * q, k, v, o point at element (b=0, token 0, head 0, component 0); heads are adjacent (head h starts
- * at h * head_dim); the next token is *_stride elements on, the next problem *_batch elements on.
- * head_dim is at most ATTENTION_HEAD_DIM_MAX; regions are not INT32_MIN.
+ * q, k, v, o point at element (b=0, token 0, head 0, component 0); heads are adjacent (head h
+ * starts at h * head_dim); the next token is *_stride elements on, the next problem *_batch
+ * elements on. head_dim is at most ATTENTION_HEAD_DIM_MAX; regions are not INT32_MIN.
  */
 #define ATTENTION_HEAD_DIM_MAX 1024
 
@@ -62,14 +62,15 @@ struct unfold {
     int64_t ot, oh, ow; /* patches along each axis */
 };
 
-/* `blocks` runs of `length` elements; block i starts at i * stride.  A stride of 0 repeats one run. */
+/* `blocks` runs of `length` elements; block i starts at i * stride.  A stride of 0 repeats one run.
+ */
 struct strided {
     int64_t blocks, length, from_stride, to_stride;
 };
 
 struct adamw {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
-    float bias1, bias2; /* 1 - beta^t */
+    float bias1, bias2;   /* 1 - beta^t */
     float gradient_scale; /* multiplies the gradient first (clipping) */
 };
 
@@ -84,7 +85,8 @@ struct backend {
     void *(*mem_alloc)(struct backend *b, size_t size_bytes);
     void (*mem_free)(struct backend *b, void *memory, size_t size_bytes);
     void (*mem_zero)(struct backend *b, void *to, size_t size_bytes);
-    void (*mem_move)(struct backend *b, void *to, const void *from, size_t size_bytes); /* may overlap */
+    void (*mem_move)(struct backend *b, void *to, const void *from,
+                     size_t size_bytes); /* may overlap */
     void (*upload)(struct backend *b, void *to, const void *host, size_t size_bytes);
     void (*download)(struct backend *b, void *host, const void *from, size_t size_bytes);
     /* f32 on the host <-> activations on the device */
@@ -97,7 +99,8 @@ struct backend {
                        const float *w, const float *bias, void *y);
     void (*linear_bwd)(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
                        const float *w, const void *dy, void *dx, float *dw, float *dbias);
-    /* [fused] as linear_fwd, then exact GELU; pre[rows, out] gets what GELU was given, may be NULL. */
+    /* [fused] as linear_fwd, then exact GELU; pre[rows, out] gets what GELU was given, may be NULL.
+     */
     void (*linear_gelu_fwd)(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
                             const float *w, const float *bias, void *y, void *pre);
 
@@ -118,7 +121,8 @@ struct backend {
                             const float *dbias, float *dtable);
 
     /* ---- norms and pointwise ----------------------------------------------------------------- */
-    /* y = (x - mean) * rstd * gamma + beta over the last axis; stats[rows][2] = mean, rstd; NULL ok. */
+    /* y = (x - mean) * rstd * gamma + beta over the last axis; stats[rows][2] = mean, rstd; NULL
+     * ok. */
     void (*layer_norm_fwd)(struct backend *b, int64_t rows, int64_t c, const void *x,
                            const float *gamma, const float *beta, float epsilon, void *y,
                            float *stats);
@@ -175,9 +179,10 @@ struct backend {
     /* ---- loss -------------------------------------------------------------------------------- */
     /*
      * Token cross-entropy with label smoothing e over v classes:
-     *   loss[r] = weight[r] * ((1-e) * -log p[target] + e * mean_c(-log p[c])),  p = softmax(logits[r])
-     * target[r] < 0: loss 0, no gradient.  weight may be NULL (1).  lse[r] = log sum exp.
-     * dloss[r] is the gradient of each row's loss; dlogits += dloss[r] * d loss[r] / d logits.
+     *   loss[r] = weight[r] * ((1-e) * -log p[target] + e * mean_c(-log p[c])),  p =
+     * softmax(logits[r]) target[r] < 0: loss 0, no gradient.  weight may be NULL (1).  lse[r] = log
+     * sum exp. dloss[r] is the gradient of each row's loss; dlogits += dloss[r] * d loss[r] / d
+     * logits.
      */
     void (*cross_entropy_fwd)(struct backend *b, int64_t rows, int64_t v, const void *logits,
                               const int32_t *target, const float *weight, float smoothing,
@@ -186,7 +191,8 @@ struct backend {
                               const int32_t *target, const float *weight, float smoothing,
                               const float *lse, const float *dloss, void *dlogits);
 
-    /* ---- optimiser (f32 blocks) --------------------------------------------------------------- */
+    /* ---- optimiser (f32 blocks) ---------------------------------------------------------------
+     */
     /* Sum of squares in double, in a fixed order; NaN or infinity if any element is. */
     double (*sum_squares)(struct backend *b, int64_t n, const float *x);
     /* Decoupled weight decay (Loshchilov & Hutter 2019), PyTorch's order of operations. */
@@ -199,7 +205,8 @@ struct backend {
 /* threads 0: all processors this process may use. */
 enum earshot_status backend_cpu_open(int threads, struct backend **backend,
                                      struct earshot_error *error);
-/* The CPU's kernels; every mem_alloc block is unreadable except during kernel calls and transfers. */
+/* The CPU's kernels; every mem_alloc block is unreadable except during kernel calls and transfers.
+ */
 enum earshot_status backend_guard_open(struct backend **backend, struct earshot_error *error);
 /* Counts; mem_alloc gives distinct addresses that must not be touched. */
 enum earshot_status backend_plan_open(struct backend **backend, struct earshot_error *error);

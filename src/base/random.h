@@ -35,7 +35,8 @@ uint64_t random_permute(uint64_t seed, uint64_t stream, uint64_t index, uint64_t
 /* FNV-1a of a string: a stream number from a name. */
 uint64_t random_stream(const char *name);
 
-/* A sequential view, for code that draws a varying number of values: one stream, a running index. */
+/* A sequential view, for code that draws a varying number of values: one stream, a running index.
+ */
 struct random_sequence {
     uint64_t seed, stream, index;
 };

@@ -2,7 +2,9 @@
  * main.c: the command table of the program `earshot`, and `earshot help`.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -12,12 +14,7 @@
 
 /* In the order in which `earshot help` lists them. */
 static const struct cli_command *const commands[] = {
-    &cmd_caption,
-    &cmd_info,
-    &cmd_train,
-    &cmd_eval,
-    &cmd_toyworld,
-    &cmd_version,
+    &cmd_caption, &cmd_info, &cmd_train, &cmd_eval, &cmd_toyworld, &cmd_version,
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
@@ -85,8 +82,22 @@ static int dispatch(int argc, char **argv)
     return command->run(command, argc - 1, argv + 1);
 }
 
+/*
+ * OpenMP's threads spin while they wait for one another unless told not to, and the runtime reads
+ * that wish before main.  On a machine with other work to do, spinning made training ten times
+ * slower (docs/SPEED.md); on an idle one, sleeping costs nothing that can be measured.  So the
+ * program starts itself once more with the wish set, unless the user has one.
+ */
+static void wait_politely(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+        return;
+    execv("/proc/self/exe", argv); /* where that cannot be, go on as before */
+}
+
 int main(int argc, char **argv)
 {
+    wait_politely(argv);
     cli_start();
     progress_open_log(false, false);
     return cli_finish(dispatch(argc, argv));

@@ -154,8 +154,10 @@ enum earshot_status clip_reader_video(const struct clip_reader *reader, const ui
     enum earshot_status status = EARSHOT_OK;
 
     if (count < 1 || width < 1 || height < 1)
-        return error_set(error, EARSHOT_ERROR_ARGUMENT, "%d frames of %d x %d pixels: expected "
-                         "at least one frame of one pixel", count, width, height);
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "%d frames of %d x %d pixels: expected "
+                         "at least one frame of one pixel",
+                         count, width, height);
     clip_scaled_size(c, width, height, &scaled_width, &scaled_height);
     frame_bytes = (size_t)scaled_width * (size_t)scaled_height * 3;
     scaled = malloc(frame_bytes * (size_t)c->frames);
@@ -169,8 +171,8 @@ enum earshot_status clip_reader_video(const struct clip_reader *reader, const ui
                                  scaled_height, error);
     }
     if (status == EARSHOT_OK)
-        status = clip_normalise(c, scaled, scaled_width, scaled_height, -1, -1, false, video,
-                                error);
+        status =
+            clip_normalise(c, scaled, scaled_width, scaled_height, -1, -1, false, video, error);
     free(scaled);
     return status;
 }

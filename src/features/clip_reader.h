@@ -30,8 +30,8 @@ int64_t clip_reader_audio_size(const struct clip_reader *reader);
 
 /*
  * Reads [start_s, end_s) of a file.  What the file or the window lacks is zeros and *has_video or
- * *has_audio false.  Either buffer may be NULL: that stream is then not read.  A stream that is there
- * but broken is an error.
+ * *has_audio false.  Either buffer may be NULL: that stream is then not read.  A stream that is
+ * there but broken is an error.
  */
 enum earshot_status clip_reader_read(const struct clip_reader *reader, struct media *media,
                                      double start_s, double end_s, float *video, bool *has_video,

@@ -19,12 +19,12 @@
 struct media;
 
 struct media_info {
-    double duration_s; /* of the longest usable stream; a still picture alone: 0 */
+    double duration_s;         /* of the longest usable stream; a still picture alone: 0 */
     bool duration_is_estimate; /* the file does not say, or says something its packets contradict */
     bool has_video, has_audio; /* a stream of this kind is present and its decoder opened */
-    bool is_still;             /* the picture never changes (PNG, JPEG, cover art is not a picture) */
-    int width, height;         /* of an upright frame with square pixels */
-    double frame_rate_hz;      /* average; 0 if unknown */
+    bool is_still;        /* the picture never changes (PNG, JPEG, cover art is not a picture) */
+    int width, height;    /* of an upright frame with square pixels */
+    double frame_rate_hz; /* average; 0 if unknown */
     int video_streams, audio_streams; /* in the file; the one in use is index video_/audio_stream */
     int video_stream, audio_stream;   /* file stream index, -1 if none */
     int audio_rate_hz, audio_channels;
@@ -34,7 +34,7 @@ struct media_info {
 };
 
 struct media_options {
-    int video_stream, audio_stream; /* file stream index to use, or -1: FFmpeg's best stream */
+    int video_stream, audio_stream;   /* file stream index to use, or -1: FFmpeg's best stream */
     bool (*cancelled)(void *context); /* polled inside long reads; may be NULL */
     void *cancel_context;
     int threads; /* that a decoder may use; 0 or 1: only the calling one */
@@ -43,11 +43,11 @@ struct media_options {
 extern const struct media_options media_options_default;
 
 /*
- * path: a file, a URL that FFmpeg knows, or "-" for standard input (spooled to an unlinked temporary
- * file, so that it can be sought in).  options may be NULL.
- * Fails with IO (cannot be opened), FORMAT (not media, or corrupt), UNSUPPORTED (no decoder for what
- * is in it), NO_STREAM (neither picture nor sound, or a stream asked for is not there), CANCELLED.
- * A file with only one usable stream opens.
+ * path: a file, a URL that FFmpeg knows, or "-" for standard input (spooled to an unlinked
+ * temporary file, so that it can be sought in).  options may be NULL. Fails with IO (cannot be
+ * opened), FORMAT (not media, or corrupt), UNSUPPORTED (no decoder for what is in it), NO_STREAM
+ * (neither picture nor sound, or a stream asked for is not there), CANCELLED. A file with only one
+ * usable stream opens.
  */
 enum earshot_status media_open(const char *path, const struct media_options *options,
                                struct media **media, struct earshot_error *error);
@@ -55,7 +55,8 @@ void media_close(struct media *media); /* NULL is fine */
 const struct media_info *media_get_info(const struct media *media);
 
 /*
- * The frames shown at times_s[0..count), ascending: for each time the last frame whose time stamp is
+ * The frames shown at times_s[0..count), ascending: for each time the last frame whose time stamp
+ * is
  * <= it, to a microsecond (the first frame for earlier times, the last for later ones).  Each is
  * scaled (bicubic) to width x height and written as packed RGB24, rgb[count][height][width][3].
  * Seeks when the next wanted frame is far enough ahead that decoding up to it would cost more.
@@ -73,8 +74,7 @@ enum earshot_status media_read_frames(struct media *media, const double *times_s
  * NO_STREAM if the file has no sound.
  */
 enum earshot_status media_read_audio(struct media *media, double start_s, float *samples,
-                                     int64_t capacity, int64_t *count,
-                                     struct earshot_error *error);
+                                     int64_t capacity, int64_t *count, struct earshot_error *error);
 
 /* Scales one packed RGB24 picture (bicubic, as media_read_frames does). */
 enum earshot_status media_scale_rgb(const uint8_t *from, int from_width, int from_height,

@@ -12,10 +12,11 @@
 struct media_writer;
 
 struct media_writer_options {
-    const char *video_codec; /* FFmpeg encoder name ("libx264", "ffv1", "libvpx-vp9"); NULL: no picture */
+    const char
+        *video_codec; /* FFmpeg encoder name ("libx264", "ffv1", "libvpx-vp9"); NULL: no picture */
     int width, height;
     int frame_rate_hz;
-    int quality; /* constant rate factor where the encoder has one; -1: its default */
+    int quality;             /* constant rate factor where the encoder has one; -1: its default */
     const char *audio_codec; /* "aac", "flac", "pcm_s16le", "libopus"; NULL: no sound */
     int sample_rate_hz, channels;
 };

@@ -15,9 +15,9 @@
 #include "model/captioner.h"
 
 struct train_state {
-    int64_t step;     /* steps done: the next is step + 1, and eats batch number `step` */
-    int64_t updates;  /* steps whose update was applied: AdamW's bias correction counts these */
-    int64_t skipped;  /* steps left out because a loss or gradient was not finite */
+    int64_t step;       /* steps done: the next is step + 1, and eats batch number `step` */
+    int64_t updates;    /* steps whose update was applied: AdamW's bias correction counts these */
+    int64_t skipped;    /* steps left out because a loss or gradient was not finite */
     int64_t unreadable; /* clips that could not be read, each time counted */
     uint64_t data_hash; /* of the manifest's ids: a resumed run must see the same data */
     int64_t seed, batch_size;

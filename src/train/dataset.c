@@ -105,7 +105,8 @@ static enum earshot_status parse_line(const char *folder, const char *line, size
                            "expected \"caption\": a string, or \"captions\": a list of strings");
     else if (!copy_string(object, "transcript", &item->transcript) ||
              !copy_string(object, "next", &item->next))
-        status = error_set(error, EARSHOT_ERROR_FORMAT, "\"transcript\", \"next\": expected strings");
+        status =
+            error_set(error, EARSHOT_ERROR_FORMAT, "\"transcript\", \"next\": expected strings");
     if (status == EARSHOT_OK) {
         item->path = video[0] == '/' || strstr(video, "://") ? str_format("%s", video)
                                                              : str_format("%s%s", folder, video);
@@ -142,8 +143,8 @@ static enum earshot_status check_ids(const struct dataset *dataset, struct earsh
     return status;
 }
 
-static enum earshot_status parse_lines(const char *folder, const char *text, struct dataset *dataset,
-                                       struct earshot_error *error)
+static enum earshot_status parse_lines(const char *folder, const char *text,
+                                       struct dataset *dataset, struct earshot_error *error)
 {
     enum earshot_status status = EARSHOT_OK;
     int64_t capacity = 0, number = 0;

@@ -50,7 +50,8 @@ struct loader {
     int64_t cached_bytes;
 };
 
-/* ---- what is in batch n ----------------------------------------------------------------------- */
+/* ---- what is in batch n -----------------------------------------------------------------------
+ */
 
 static bool in_range(const struct loader *l, int64_t number)
 {
@@ -79,7 +80,8 @@ static const char *caption_at(const struct loader *l, const struct dataset_item 
     return item->caption[choice];
 }
 
-/* ---- filling ---------------------------------------------------------------------------------- */
+/* ---- filling ----------------------------------------------------------------------------------
+ */
 
 static enum earshot_status read_item(const struct loader *l, const struct dataset_item *item,
                                      float *video, float *audio, uint8_t present[STREAM_COUNT],
@@ -117,8 +119,8 @@ static bool fill_clip(struct loader *l, struct slot *slot, int64_t row, int64_t 
 
     pthread_mutex_lock(&l->lock);
     kept = cached->data;
-    room = !kept && l->cached_bytes + (int64_t)(video_bytes + audio_bytes) <=
-                        l->options.cache_bytes;
+    room =
+        !kept && l->cached_bytes + (int64_t)(video_bytes + audio_bytes) <= l->options.cache_bytes;
     pthread_mutex_unlock(&l->lock);
     if (kept) {
         memcpy(video, kept, video_bytes);
@@ -253,7 +255,8 @@ static void *work(void *context)
     return NULL;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 static bool slot_allocate(struct loader *l, struct slot *slot)
 {
@@ -280,9 +283,9 @@ static enum earshot_status allocate(struct loader *l, struct earshot_error *erro
         return error_memory(error, (size_t)items * sizeof *l->cache);
     for (int64_t i = 0; i < l->options.ahead; i++)
         if (!slot_allocate(l, &l->slot[i]))
-            return error_memory(error, (size_t)(l->options.batch_size *
-                                                (l->video_size + l->audio_size)) *
-                                           sizeof(float));
+            return error_memory(error,
+                                (size_t)(l->options.batch_size * (l->video_size + l->audio_size)) *
+                                    sizeof(float));
     for (int64_t i = 0; i < items; i++)
         if (l->dataset->item[i].caption_count > 0)
             l->usable[l->usable_count++] = i;

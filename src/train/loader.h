@@ -1,14 +1,14 @@
 /*
  * loader.h: threads that turn manifest items into batches, ahead of the trainer.
  *
- * Batch number n is a pure function of (dataset, options, n): which clips, in which order, with which
- * of their captions.  So a resumed run gets what the uninterrupted one would have, and the number of
- * threads changes nothing.  Shuffled batches never end: each epoch visits every usable item once in
- * an order of its own, and batches run on across epochs.  Unshuffled ones are one pass, the last
- * batch as short as it must be.
+ * Batch number n is a pure function of (dataset, options, n): which clips, in which order, with
+ * which of their captions.  So a resumed run gets what the uninterrupted one would have, and the
+ * number of threads changes nothing.  Shuffled batches never end: each epoch visits every usable
+ * item once in an order of its own, and batches run on across epochs.  Unshuffled ones are one
+ * pass, the last batch as short as it must be.
  *
- * An item that cannot be read stays in its batch with no stream present and no target: it is counted
- * and said once, and training goes on.
+ * An item that cannot be read stays in its batch with no stream present and no target: it is
+ * counted and said once, and training goes on.
  */
 #ifndef EARSHOT_TRAIN_LOADER_H
 #define EARSHOT_TRAIN_LOADER_H
@@ -21,9 +21,9 @@
 struct loader_options {
     int64_t batch_size;
     int threads;
-    int64_t ahead;      /* batches prepared ahead of the trainer */
+    int64_t ahead; /* batches prepared ahead of the trainer */
     uint64_t seed;
-    bool shuffle;       /* false: the manifest's order, first caption (validation) */
+    bool shuffle;        /* false: the manifest's order, first caption (validation) */
     int64_t cache_bytes; /* decoded clips kept in memory, as far as they fit */
 };
 
@@ -31,12 +31,13 @@ struct loader_options {
 struct batch {
     int64_t number;
     struct clip_batch clips;
-    int64_t length;         /* of every row: the longest caption of the batch, start token included */
-    const int32_t *tokens;  /* [size, length]: start token, caption, padding */
-    const int32_t *targets; /* [size, length]: caption, end token; -1 where there is nothing to say */
+    int64_t length; /* of every row: the longest caption of the batch, start token included */
+    const int32_t *tokens; /* [size, length]: start token, caption, padding */
+    const int32_t
+        *targets; /* [size, length]: caption, end token; -1 where there is nothing to say */
     int64_t target_count;
-    const int64_t *item;    /* [size]: indices into the dataset */
-    int64_t unreadable;     /* items of this batch that could not be read */
+    const int64_t *item; /* [size]: indices into the dataset */
+    int64_t unreadable;  /* items of this batch that could not be read */
 };
 
 struct loader;

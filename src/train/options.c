@@ -91,7 +91,8 @@ static enum earshot_status read_parts(json_t *root, struct model_config *model,
     const char *key;
     json_t *value;
 
-    json_object_foreach (root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         if (strcmp(key, "preset") != 0 && strcmp(key, "model") != 0 && strcmp(key, "train") != 0)
             return error_set(error, EARSHOT_ERROR_FORMAT,
                              "unknown key \"%s\": expected \"preset\", \"model\", \"train\"", key);
@@ -101,11 +102,11 @@ static enum earshot_status read_parts(json_t *root, struct model_config *model,
         status = model_config_preset(preset, model, error);
     }
     if (status == EARSHOT_OK && json_object_get(root, "model"))
-        status = options_read_json(model_config_table, model, json_object_get(root, "model"),
-                                   error);
+        status =
+            options_read_json(model_config_table, model, json_object_get(root, "model"), error);
     if (status == EARSHOT_OK && json_object_get(root, "train"))
-        status = options_read_json(train_option_table, train, json_object_get(root, "train"),
-                                   error);
+        status =
+            options_read_json(train_option_table, train, json_object_get(root, "train"), error);
     return status;
 }
 

@@ -8,10 +8,10 @@
 #include "model/config.h"
 
 struct train_options {
-    char *data, *out;       /* manifest to learn from; folder of the run */
-    char *validation;       /* manifest to measure the loss on, or NULL */
-    char *vocabulary;       /* WordPiece vocabulary; NULL: vocab.txt beside the manifest */
-    char *init;             /* model directory to start from, or NULL: random weights */
+    char *data, *out; /* manifest to learn from; folder of the run */
+    char *validation; /* manifest to measure the loss on, or NULL */
+    char *vocabulary; /* WordPiece vocabulary; NULL: vocab.txt beside the manifest */
+    char *init;       /* model directory to start from, or NULL: random weights */
     int64_t steps, batch_size, warmup;
     double learning_rate, final_rate; /* peak; what is left of it at the end, as a fraction */
     int schedule;                     /* enum schedule_kind */

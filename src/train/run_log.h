@@ -1,7 +1,8 @@
 /*
  * run_log.h: RUN/log.jsonl, one JSON object a line: a step or a validation.
  *
- * On resume, lines past the checkpoint are dropped, so the file reads as if the run had never stopped.
+ * On resume, lines past the checkpoint are dropped, so the file reads as if the run had never
+ * stopped.
  */
 #ifndef EARSHOT_TRAIN_RUN_LOG_H
 #define EARSHOT_TRAIN_RUN_LOG_H

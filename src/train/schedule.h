@@ -1,6 +1,6 @@
 /*
- * schedule.h: the learning rate over steps: linear warm-up, then constant, linear or cosine decay to
- * a fraction of the peak (Loshchilov & Hutter, SGDR, ICLR 2017, without restarts).
+ * schedule.h: the learning rate over steps: linear warm-up, then constant, linear or cosine decay
+ * to a fraction of the peak (Loshchilov & Hutter, SGDR, ICLR 2017, without restarts).
  */
 #ifndef EARSHOT_TRAIN_SCHEDULE_H
 #define EARSHOT_TRAIN_SCHEDULE_H

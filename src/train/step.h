@@ -7,8 +7,8 @@
 #include "model/captioner.h"
 #include "train/loader.h"
 
-/* Declares the forward of a batch on a graph that graph_begin has started: F32 loss of every target,
- * [size * length], unweighted. */
+/* Declares the forward of a batch on a graph that graph_begin has started: F32 loss of every
+ * target, [size * length], unweighted. */
 struct tensor *step_losses(struct graph *g, const struct captioner *captioner,
                            const struct batch *batch, float label_smoothing);
 

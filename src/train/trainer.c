@@ -44,7 +44,8 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- setting up ------------------------------------------------------------------------------- */
+/* ---- setting up -------------------------------------------------------------------------------
+ */
 
 static uint64_t hash_ids(const struct dataset *data)
 {
@@ -59,9 +60,9 @@ static enum earshot_status open_vocabulary(struct trainer *t, struct earshot_err
 {
     const struct train_options *o = t->options;
     const char *slash = strrchr(o->data, '/');
-    char *path = o->vocabulary ? str_format("%s", o->vocabulary)
-                               : str_format("%.*svocab.txt",
-                                            slash ? (int)(slash - o->data) + 1 : 0, o->data);
+    char *path = o->vocabulary
+                     ? str_format("%s", o->vocabulary)
+                     : str_format("%.*svocab.txt", slash ? (int)(slash - o->data) + 1 : 0, o->data);
     enum earshot_status status =
         path ? wordpiece_open(path, &t->tokenizer, error) : error_memory(error, strlen(o->data));
 
@@ -146,8 +147,8 @@ static enum earshot_status open_graph(struct trainer *t, struct earshot_error *e
     cost.memory.checkpoint = t->options->recompute;
     log_message(LOG_INFO, "%lld parameters; %s for them and the optimiser, up to %s for a step",
                 (long long)cost.parameters, str_bytes(parameters, (double)cost.parameter_bytes),
-                str_bytes(activations, (double)(cost.memory.activation_bytes +
-                                                cost.memory.gradient_bytes)));
+                str_bytes(activations,
+                          (double)(cost.memory.activation_bytes + cost.memory.gradient_bytes)));
     return graph_open(t->backend, &cost.memory, &t->graph, error);
 }
 
@@ -203,7 +204,8 @@ static void close_all(struct trainer *t)
         t->backend->close(t->backend);
 }
 
-/* ---- saying ----------------------------------------------------------------------------------- */
+/* ---- saying -----------------------------------------------------------------------------------
+ */
 
 static void report(struct trainer *t, const char *note)
 {
@@ -231,7 +233,8 @@ static void update_progress(struct trainer *t, double loss, double norm, double 
     t->shown.unreadable = t->state.unreadable;
 }
 
-/* ---- the loop --------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------
+ */
 
 static enum earshot_status validate(struct trainer *t, struct earshot_error *error)
 {

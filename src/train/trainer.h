@@ -12,13 +12,13 @@
 
 struct train_progress {
     int64_t step, steps;
-    double loss;           /* of this step, a token; NaN when it was skipped */
-    double smoothed_loss;  /* over about the last 50 steps of this process */
+    double loss;          /* of this step, a token; NaN when it was skipped */
+    double smoothed_loss; /* over about the last 50 steps of this process */
     double gradient_norm, learning_rate;
-    double clips_per_s;    /* over this process */
+    double clips_per_s; /* over this process */
     double seconds_left;
     int64_t skipped, unreadable;
-    const char *note;      /* something to say besides the numbers, or NULL */
+    const char *note; /* something to say besides the numbers, or NULL */
 };
 
 struct train_callbacks {

@@ -1,4 +1,5 @@
-/* replay.c: runs a fuzz target over every file of a kept corpus: the regression form of a fuzzer. */
+/* replay.c: runs a fuzz target over every file of a kept corpus: the regression form of a fuzzer.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -55,7 +55,7 @@ static void tiny_options(struct train_options *train, const char *out)
 }
 
 struct watch {
-    int64_t stop_after;   /* steps seen before cancelling; 0: never */
+    int64_t stop_after; /* steps seen before cancelling; 0: never */
     int64_t seen, skipped, unreadable;
     char note[256];
 };
@@ -232,7 +232,8 @@ static void test_unreadable_clips(void **state)
     text = str_format(
         "{\"id\": \"a\", \"video\": \"missing.mp4\", \"caption\": \"a red ball falls\"}\n"
         "{\"id\": \"b\", \"video\": \"some.jsonl\", \"caption\": \"a red ball falls\"}\n"
-        "{\"id\": \"c\", \"video\": \"%.*s/media/000000.mp4\", \"caption\": \"a red ball falls\"}\n",
+        "{\"id\": \"c\", \"video\": \"%.*s/media/000000.mp4\", \"caption\": \"a red ball "
+        "falls\"}\n",
         (int)(strrchr(manifest, '/') - manifest), manifest);
     assert_ok(file_write_atomic(path, text, strlen(text), &error));
     copy(&train.data, path);
@@ -299,7 +300,8 @@ static void test_bad_manifests(void **state)
         {"{\"id\": \"a\", \"video\": \"x.mp4\"}\nnot json\n", "line 2"},
         {"{\"video\": \"x.mp4\"}\n", "\"id\""},
         {"{\"id\": \"a\"}\n", "\"video\""},
-        {"{\"id\": \"a\", \"video\": \"x\", \"start\": 3, \"end\": 2}\n", "the end after the start"},
+        {"{\"id\": \"a\", \"video\": \"x\", \"start\": 3, \"end\": 2}\n",
+         "the end after the start"},
         {"{\"id\": \"a\", \"video\": \"x\", \"start\": \"3\"}\n", "seconds"},
         {"{\"id\": \"a\", \"video\": \"x\", \"captions\": [1]}\n", "captions"},
         {"{\"id\": \"a\", \"video\": \"x\"}\n{\"id\": \"a\", \"video\": \"y\"}\n", "there twice"},
@@ -335,14 +337,10 @@ static void test_schedule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_recompute),
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_unreadable_clips),
-        cmocka_unit_test(test_validation),
-        cmocka_unit_test(test_newest_checkpoints_stay),
-        cmocka_unit_test(test_bad_manifests),
-        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_resume),        cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_unreadable_clips),
+        cmocka_unit_test(test_validation),    cmocka_unit_test(test_newest_checkpoints_stay),
+        cmocka_unit_test(test_bad_manifests), cmocka_unit_test(test_schedule),
     };
 
     return cmocka_run_group_tests_name("train", tests, make_corpus, NULL);
