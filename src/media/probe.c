@@ -116,7 +116,7 @@ static double stream_start_s(const AVStream *stream)
 {
     double time_s = (double)stream->start_time * av_q2d(stream->time_base);
 
-    return stream->start_time == AV_NOPTS_VALUE || fabs(time_s) > 1e9 ? NAN : time_s;
+    return stream->start_time == AV_NOPTS_VALUE || fabs(time_s) > TIME_MAX_S ? NAN : time_s;
 }
 
 static struct orientation frame_orientation(const AVStream *stream, const AVFrame *frame)
@@ -328,7 +328,9 @@ static void describe_picture(const struct probe *probe)
 {
     struct media_info *info = &probe->media->info;
     AVStream *stream = probe->source->format->streams[info->video_stream];
-    AVRational rate = av_guess_frame_rate(probe->source->format, stream, NULL);
+    AVRational rate = stream->avg_frame_rate.num > 0
+                          ? stream->avg_frame_rate
+                          : av_guess_frame_rate(probe->source->format, stream, NULL);
     double width = probe->width, height = probe->height;
     double aspect = probe->aspect.num > 0 && probe->aspect.den > 0 ? av_q2d(probe->aspect) : 1;
 
@@ -363,8 +365,7 @@ static void set_zero(const struct probe *probe)
         zero_s =
             fmin(zero_s, isnan(start_s) ? stream_start_s(streams[info->audio_stream]) : start_s);
     }
-    if (!isfinite(zero_s))
-        zero_s = 0;
+    zero_s = isfinite(zero_s) ? fmin(fmax(zero_s, -TIME_MAX_S), TIME_MAX_S) : 0;
     media->sound.zero_s = zero_s;
     media->frames.zero_s = zero_s + probe->delay_s;
     if (info->has_audio && !isnan(probe->audio_start_s)) {

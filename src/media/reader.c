@@ -12,7 +12,6 @@ enum {
     DROP_MAX = 1000, /* packets to wait for a key packet after a seek: 40 s at 25 Hz */
 };
 #define EFFORT_BYTES (INT64_C(512) << 20)
-#define TIME_MAX_S 1e9
 
 enum earshot_status reader_open_decoder(const struct media_place *place, AVStream *stream,
                                         AVCodecContext **decoder, struct earshot_error *error)

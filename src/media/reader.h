@@ -11,6 +11,9 @@
 
 #include "media/source.h"
 
+/* Time stamps further from 0 are taken for this. */
+#define TIME_MAX_S 1e9
+
 struct reader {
     struct source source;
     int index; /* file stream index */

@@ -292,6 +292,10 @@ static int line_up(struct sound *sound, int rate_hz, int *skip)
     if (stamped)
         time_s = reader_seconds(&sound->reader, frame->best_effort_timestamp) - sound->zero_s +
                  sound->offset_s;
+    if (!sound->in_run && !stamped && sound->after_seek) { /* it could be from anywhere */
+        *skip = frame->nb_samples;
+        return 0;
+    }
     if (!sound->in_run)
         return begin_run(sound, snap(sound, llround(time_s * rate_hz), rate_hz), rate_hz);
     late_s = stamped ? time_s - (double)sound->input_end / sound->rate_hz : 0;
@@ -343,7 +347,7 @@ static int step(struct sound *sound)
 static void forget(struct sound *sound, int64_t from)
 {
     swr_free(&sound->resampler);
-    sound->in_run = sound->ended = sound->at_start = false;
+    sound->in_run = sound->ended = sound->at_start = sound->after_seek = false;
     sound->begin = sound->end = sound->needed = from;
     sound->gap_begin = sound->gap_end = 0;
     sound->offset_s = 0;
@@ -395,6 +399,7 @@ static enum earshot_status seek_to(struct sound *sound, int64_t from, struct ear
         forget(sound, from);
         if (reader_seek(&sound->reader, seek_stream(sound, target_s), target_s) < 0)
             break;
+        sound->after_seek = true;
         while ((code = step(sound)) >= 0 && !sound->in_run)
             ;
         if (code >= 0 && (double)(sound->input_end - sound->frame->nb_samples) / sound->rate_hz <=

@@ -40,7 +40,7 @@ struct sound {
     size_t history_capacity;
     int64_t begin, end, gap_begin, gap_end;
     int64_t needed; /* nothing from here on may be thrown away, nothing before it need be kept */
-    bool at_start, ended;
+    bool at_start, after_seek, ended;
 };
 
 /* Allocates; everything below "set by the caller" must be zero. */
