@@ -113,7 +113,7 @@ static enum earshot_status take_piece(struct run *run, const struct piece *piece
     }
     progress->path = run->source[piece->source].path;
     progress->file = piece->source;
-    progress->done_s = piece->end_s;
+    progress->done_s = piece->end_s - run->source[piece->source].start_s;
     progress->total_s = piece->total_s;
     return piece->last ? finish_source(run, piece, error) : EARSHOT_OK;
 }
