@@ -79,6 +79,49 @@ static enum earshot_status check_results(const struct eval_run *run, struct ears
     return EARSHOT_OK;
 }
 
+/* The result of a reference: by id, else by its media file, as `earshot caption` names its lines.
+ */
+static const struct annotation_item *find_result(const struct eval_run *run,
+                                                 const struct annotation_item *reference)
+{
+    const struct annotation_item *result = annotations_find(&run->results, reference->id);
+    const char *slash = strrchr(run->references_path, '/');
+    char *path;
+
+    if (result || !reference->video)
+        return result;
+    result = annotations_find(&run->results, reference->video);
+    if (result || !slash)
+        return result;
+    path = str_format("%.*s/%s", (int)(slash - run->references_path), run->references_path,
+                      reference->video);
+    result = path ? annotations_find(&run->results, path) : NULL;
+    free(path);
+    return result;
+}
+
+/* One result for several references (segments of one file) would be scored several times. */
+static enum earshot_status check_pairs(const struct eval_run *run, struct earshot_error *error)
+{
+    bool *used = calloc(run->results.item_count + 1, sizeof *used);
+    enum earshot_status status = EARSHOT_OK;
+
+    if (!used)
+        return error_memory(error, run->results.item_count);
+    for (size_t i = 0; i < run->pair_count && status == EARSHOT_OK; i++) {
+        size_t result = (size_t)(run->pair[i].result - run->results.item);
+
+        if (used[result])
+            status = error_set(error, EARSHOT_ERROR_ARGUMENT,
+                               "%s: the result '%s' names a media file of several references; name "
+                               "results by the references' ids",
+                               run->results_path, run->results.item[result].id);
+        used[result] = true;
+    }
+    free(used);
+    return status;
+}
+
 static enum earshot_status match(struct eval_run *run, bool strict, struct earshot_error *error)
 {
     const struct annotations *references = &run->references, *results = &run->results;
@@ -89,7 +132,7 @@ static enum earshot_status match(struct eval_run *run, bool strict, struct earsh
         return error_memory(error, references->item_count * sizeof *run->pair);
     for (size_t i = 0; i < references->item_count; i++) {
         const struct annotation_item *reference = &references->item[i];
-        const struct annotation_item *result = annotations_find(results, reference->id);
+        const struct annotation_item *result = find_result(run, reference);
 
         if (result)
             run->pair[run->pair_count++] = (struct eval_pair){reference, result};
@@ -109,7 +152,7 @@ static enum earshot_status match(struct eval_run *run, bool strict, struct earsh
                          "reference",
                          run->without_result, lonely ? ", the first is " : "", lonely ? lonely : "",
                          run->without_reference);
-    return EARSHOT_OK;
+    return check_pairs(run, error);
 }
 
 static void say_counts(const struct eval_run *run)
