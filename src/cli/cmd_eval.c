@@ -126,6 +126,7 @@ static enum earshot_status match(struct eval_run *run, bool strict, struct earsh
 {
     const struct annotations *references = &run->references, *results = &run->results;
     const char *lonely = NULL;
+    enum earshot_status status;
 
     run->pair = malloc((references->item_count + 1) * sizeof *run->pair);
     if (!run->pair)
@@ -139,6 +140,9 @@ static enum earshot_status match(struct eval_run *run, bool strict, struct earsh
         else if (!lonely)
             lonely = reference->id;
     }
+    status = check_pairs(run, error);
+    if (status != EARSHOT_OK)
+        return status;
     run->without_result = references->item_count - run->pair_count;
     run->without_reference = results->item_count - run->pair_count;
     if (run->pair_count == 0)
@@ -152,7 +156,7 @@ static enum earshot_status match(struct eval_run *run, bool strict, struct earsh
                          "reference",
                          run->without_result, lonely ? ", the first is " : "", lonely ? lonely : "",
                          run->without_reference);
-    return check_pairs(run, error);
+    return EARSHOT_OK;
 }
 
 static void say_counts(const struct eval_run *run)
