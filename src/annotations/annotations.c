@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 struct caption_entry {
     uint32_t item;
     const char *text;
@@ -52,18 +53,9 @@ void annotations_free(struct annotations *a)
     *a = (struct annotations){0};
 }
 
-static uint32_t hash_text(const char *text)
-{
-    uint32_t hash = 2166136261u;
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
 static size_t find_slot(const struct annotations *a, const char *id)
 {
-    size_t at = hash_text(id) & (a->slot_count - 1);
+    size_t at = array_hash(id, strlen(id)) & (a->slot_count - 1);
 
     while (a->slot[at] && strcmp(a->item[a->slot[at] - 1].id, id) != 0)
         at = (at + 1) & (a->slot_count - 1);

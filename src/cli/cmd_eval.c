@@ -79,23 +79,70 @@ static enum earshot_status check_results(const struct eval_run *run, struct ears
     return EARSHOT_OK;
 }
 
+/* The result of a reference: by id, else by its media file, as `earshot caption` names its lines.
+ */
+static const struct annotation_item *find_result(const struct eval_run *run,
+                                                 const struct annotation_item *reference)
+{
+    const struct annotation_item *result = annotations_find(&run->results, reference->id);
+    const char *slash = strrchr(run->references_path, '/');
+    char *path;
+
+    if (result || !reference->video)
+        return result;
+    result = annotations_find(&run->results, reference->video);
+    if (result || !slash)
+        return result;
+    path = str_format("%.*s/%s", (int)(slash - run->references_path), run->references_path,
+                      reference->video);
+    result = path ? annotations_find(&run->results, path) : NULL;
+    free(path);
+    return result;
+}
+
+/* One result for several references (segments of one file) would be scored several times. */
+static enum earshot_status check_pairs(const struct eval_run *run, struct earshot_error *error)
+{
+    bool *used = calloc(run->results.item_count + 1, sizeof *used);
+    enum earshot_status status = EARSHOT_OK;
+
+    if (!used)
+        return error_memory(error, run->results.item_count);
+    for (size_t i = 0; i < run->pair_count && status == EARSHOT_OK; i++) {
+        size_t result = (size_t)(run->pair[i].result - run->results.item);
+
+        if (used[result])
+            status = error_set(error, EARSHOT_ERROR_ARGUMENT,
+                               "%s: the result '%s' names a media file of several references; name "
+                               "results by the references' ids",
+                               run->results_path, run->results.item[result].id);
+        used[result] = true;
+    }
+    free(used);
+    return status;
+}
+
 static enum earshot_status match(struct eval_run *run, bool strict, struct earshot_error *error)
 {
     const struct annotations *references = &run->references, *results = &run->results;
     const char *lonely = NULL;
+    enum earshot_status status;
 
     run->pair = malloc((references->item_count + 1) * sizeof *run->pair);
     if (!run->pair)
         return error_memory(error, references->item_count * sizeof *run->pair);
     for (size_t i = 0; i < references->item_count; i++) {
         const struct annotation_item *reference = &references->item[i];
-        const struct annotation_item *result = annotations_find(results, reference->id);
+        const struct annotation_item *result = find_result(run, reference);
 
         if (result)
             run->pair[run->pair_count++] = (struct eval_pair){reference, result};
         else if (!lonely)
             lonely = reference->id;
     }
+    status = check_pairs(run, error);
+    if (status != EARSHOT_OK)
+        return status;
     run->without_result = references->item_count - run->pair_count;
     run->without_reference = results->item_count - run->pair_count;
     if (run->pair_count == 0)

@@ -4,40 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "metrics/ptb.h"
 
 /* ---- vocabulary ---- */
 
-static uint32_t hash_bytes(const char *text, size_t length)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
 const char *vocabulary_word(const struct vocabulary *vocabulary, uint32_t number)
 {
     return vocabulary->text + vocabulary->start[number];
-}
-
-/* Grows *array to hold `needed` elements. */
-static bool reserve(void **array, size_t *capacity, size_t needed, size_t element)
-{
-    size_t larger = *capacity ? *capacity : 256;
-    void *grown;
-
-    if (needed <= *capacity)
-        return true;
-    while (larger < needed)
-        larger += larger / 2;
-    grown = realloc(*array, larger * element);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = larger;
-    return true;
 }
 
 static bool vocabulary_grow(struct vocabulary *v)
@@ -54,7 +28,7 @@ static bool vocabulary_grow(struct vocabulary *v)
     }
     for (uint32_t i = 0; i < v->count; i++) {
         const char *word = vocabulary_word(v, i);
-        uint32_t at = hash_bytes(word, strlen(word)) & (slot_count - 1);
+        uint32_t at = array_hash(word, strlen(word)) & (slot_count - 1);
 
         while (slot[at])
             at = (at + 1) & (slot_count - 1);
@@ -74,7 +48,7 @@ static bool vocabulary_number(struct vocabulary *v, const char *word, size_t len
 
     if (v->count == v->capacity && !vocabulary_grow(v))
         return false;
-    for (at = hash_bytes(word, length) & (v->slot_count - 1); v->slot[at];
+    for (at = array_hash(word, length) & (v->slot_count - 1); v->slot[at];
          at = (at + 1) & (v->slot_count - 1)) {
         const char *known = vocabulary_word(v, v->slot[at] - 1);
 
@@ -84,7 +58,7 @@ static bool vocabulary_number(struct vocabulary *v, const char *word, size_t len
         }
     }
     if (v->text_length + length + 1 > UINT32_MAX ||
-        !reserve((void **)&v->text, &v->text_capacity, v->text_length + length + 1, 1))
+        !array_reserve((void **)&v->text, &v->text_capacity, v->text_length + length + 1, 1))
         return false;
     memcpy(v->text + v->text_length, word, length);
     v->text[v->text_length + length] = '\0';
@@ -141,7 +115,8 @@ static size_t white_space(const char *text, const char *end)
 
 static bool push(uint32_t **array, size_t *count, size_t *capacity, uint32_t value)
 {
-    if (*count == UINT32_MAX || !reserve((void **)array, capacity, *count + 1, sizeof **array))
+    if (*count == UINT32_MAX ||
+        !array_reserve((void **)array, capacity, *count + 1, sizeof **array))
         return false;
     (*array)[(*count)++] = value;
     return true;
@@ -153,7 +128,8 @@ static bool add_odd(struct vocabulary *v, struct sentence_list *list, const char
     uint32_t number;
     size_t first = list->odd_word_count;
 
-    if (!reserve((void **)&list->odd, &list->odd_capacity, list->odd_count + 1, sizeof *list->odd))
+    if (!array_reserve((void **)&list->odd, &list->odd_capacity, list->odd_count + 1,
+                       sizeof *list->odd))
         return false;
     for (size_t from = 0, to; from <= length; from = to + 1) {
         const char *space = memchr(text + from, ' ', length - from);
@@ -202,7 +178,8 @@ static enum earshot_status add_line(struct vocabulary *v, struct sentence_list *
     }
     if (odd && !add_odd(v, list, text, length))
         goto memory;
-    if (!reserve((void **)&list->start, &list->capacity, list->count + 2, sizeof *list->start))
+    if (!array_reserve((void **)&list->start, &list->capacity, list->count + 2,
+                       sizeof *list->start))
         goto memory;
     list->start[++list->count] = (uint32_t)list->word_count;
     return EARSHOT_OK;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "metrics/meteor_align.h"
 
 /* The English parameters of task "rank". */
@@ -107,18 +108,9 @@ const char *meteor_stem(struct meteor *meteor, const char *word)
 
 /* ---- words ---- */
 
-static uint32_t hash_text(const char *text)
-{
-    uint32_t hash = 2166136261u;
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
 static size_t cache_find(const struct word_cache *cache, const char *text)
 {
-    size_t at = hash_text(text) & (cache->size - 1);
+    size_t at = array_hash(text, strlen(text)) & (cache->size - 1);
 
     while (cache->slot[at] && strcmp(cache->slot[at]->text, text) != 0)
         at = (at + 1) & (cache->size - 1);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "metrics/paraphrases.h"
 
 #define BEAM 40
@@ -48,31 +49,14 @@ void meteor_aligner_free(struct meteor_aligner *a)
     *a = (struct meteor_aligner){0};
 }
 
-static bool grow(void **array, size_t *capacity, size_t needed, size_t element)
-{
-    size_t larger = *capacity ? *capacity : 64;
-    void *grown;
-
-    if (needed <= *capacity)
-        return true;
-    while (larger < needed)
-        larger *= 2;
-    grown = realloc(*array, larger * element);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = larger;
-    return true;
-}
-
 /* ---- candidates ---- */
 
 static bool add(struct meteor_aligner *a, size_t start1, size_t length1, size_t start2,
                 size_t length2, enum meteor_module module)
 {
     if (a->candidate_count >= CANDIDATES_MAX ||
-        !grow((void **)&a->candidate, &a->candidate_capacity, a->candidate_count + 1,
-              sizeof *a->candidate))
+        !array_reserve((void **)&a->candidate, &a->candidate_capacity, a->candidate_count + 1,
+                       sizeof *a->candidate))
         return false;
     a->candidate[a->candidate_count++] =
         (struct meteor_match){(int)start2, (int)length2, (int)start1, (int)length1, module};
@@ -185,7 +169,8 @@ static bool sort_candidates(struct meteor_aligner *a, size_t n1, size_t n2)
             return false;
         a->word_capacity = capacity;
     }
-    if (!grow((void **)&a->sorted, &a->sorted_capacity, a->candidate_count + 1, sizeof *a->sorted))
+    if (!array_reserve((void **)&a->sorted, &a->sorted_capacity, a->candidate_count + 1,
+                       sizeof *a->sorted))
         return false;
     memset(a->first, 0, (n2 + 2) * sizeof *a->first);
     memset(a->coverage, 0, (n1 + n2 + 1) * sizeof *a->coverage);
@@ -257,8 +242,8 @@ static bool take(struct search *s, struct meteor_path *path, const struct meteor
 {
     double weight = m->module == METEOR_EXACT ? 1.0 : 0.5;
 
-    if (!grow((void **)&s->a->taken, &s->a->taken_capacity, s->a->taken_count + 1,
-              sizeof *s->a->taken))
+    if (!array_reserve((void **)&s->a->taken, &s->a->taken_capacity, s->a->taken_count + 1,
+                       sizeof *s->a->taken))
         return false;
     s->a->taken[s->a->taken_count] = (struct meteor_taken){*m, path->taken};
     path->taken = (ptrdiff_t)s->a->taken_count++;
@@ -289,7 +274,7 @@ static int compare_paths(const void *left, const void *right)
 /* Sorts generation g's paths into a->order. */
 static bool sort_paths(struct search *s, struct meteor_path *paths)
 {
-    if (!grow((void **)&s->a->order, &s->a->order_capacity, s->count, sizeof *s->a->order))
+    if (!array_reserve((void **)&s->a->order, &s->a->order_capacity, s->count, sizeof *s->a->order))
         return false;
     for (size_t i = 0; i < s->count; i++) {
         paths[i].order = i;
@@ -388,9 +373,10 @@ static bool reserve_paths(struct search *s)
             most = a->first[j + 1] - a->first[j];
     s->generation_capacity = BEAM * (most + 1);
     s->blocks = (s->n1 + s->n2 + 63) / 64 + 1;
-    if (!grow((void **)&a->path, &a->path_capacity, 2 * s->generation_capacity, sizeof *a->path) ||
-        !grow((void **)&a->bits, &a->bits_capacity, 2 * s->generation_capacity * s->blocks,
-              sizeof *a->bits))
+    if (!array_reserve((void **)&a->path, &a->path_capacity, 2 * s->generation_capacity,
+                       sizeof *a->path) ||
+        !array_reserve((void **)&a->bits, &a->bits_capacity, 2 * s->generation_capacity * s->blocks,
+                       sizeof *a->bits))
         return false;
     for (size_t i = 0; i < 2 * s->generation_capacity; i++)
         a->path[i].used = a->bits + i * s->blocks;
@@ -402,7 +388,8 @@ static bool keep_alignment(struct meteor_aligner *a, const struct meteor_path *p
     a->match_count = 0;
     for (ptrdiff_t t = path->taken; t >= 0; t = a->taken[t].previous)
         a->match_count++;
-    if (!grow((void **)&a->match, &a->match_capacity, a->match_count + 1, sizeof *a->match))
+    if (!array_reserve((void **)&a->match, &a->match_capacity, a->match_count + 1,
+                       sizeof *a->match))
         return false;
     for (ptrdiff_t t = path->taken, at = (ptrdiff_t)a->match_count; t >= 0;
          t = a->taken[t].previous)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/array.h"
 #include "metrics/meteor.h"
 
 #define LINE_BYTES_MAX 65536
@@ -60,23 +61,6 @@ static size_t phrase_slot(const struct paraphrases *table, const int32_t *word, 
     return at;
 }
 
-static bool grow_array(void **array, size_t *capacity, size_t needed, size_t element)
-{
-    size_t larger = *capacity ? *capacity : 1024;
-    void *grown;
-
-    if (needed <= *capacity)
-        return true;
-    while (larger < needed)
-        larger += larger / 2;
-    grown = realloc(*array, larger * element);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = larger;
-    return true;
-}
-
 static bool grow_phrase_slots(struct paraphrases *table)
 {
     size_t count = table->phrase_slot_count ? 2 * table->phrase_slot_count : 1024;
@@ -101,8 +85,8 @@ static int64_t add_phrase(struct paraphrases *table, char *text)
 
     for (char *word = strtok_r(text, " \t\r\n\f", &save); word;
          word = strtok_r(NULL, " \t\r\n\f", &save)) {
-        if (!grow_array((void **)&table->phrase_word, &table->phrase_word_capacity,
-                        start + count + 1, sizeof *table->phrase_word))
+        if (!array_reserve((void **)&table->phrase_word, &table->phrase_word_capacity,
+                           start + count + 1, sizeof *table->phrase_word))
             return -1;
         table->phrase_word[start + count++] = meteor_hash(word);
     }
@@ -114,8 +98,8 @@ static int64_t add_phrase(struct paraphrases *table, char *text)
     if (table->phrase_slot[at])
         return table->phrase_slot[at] - 1;
     if (table->phrase_count >= UINT32_MAX - 1 || start + count >= UINT32_MAX ||
-        !grow_array((void **)&table->phrase, &table->phrase_capacity, table->phrase_count + 1,
-                    sizeof *table->phrase))
+        !array_reserve((void **)&table->phrase, &table->phrase_capacity, table->phrase_count + 1,
+                       sizeof *table->phrase))
         return -1;
     table->phrase_word_count += count;
     if (count > table->longest)
@@ -133,8 +117,8 @@ static enum earshot_status add_entry(struct paraphrases *table, char *phrase, ch
     if (from == -2 || to == -2)
         return EARSHOT_OK; /* an empty phrase matches nothing */
     if (from < 0 || to < 0 ||
-        !grow_array((void **)&table->entry, &table->entry_capacity, table->entry_count + 1,
-                    sizeof *table->entry))
+        !array_reserve((void **)&table->entry, &table->entry_capacity, table->entry_count + 1,
+                       sizeof *table->entry))
         return error_memory(error, table->entry_capacity * sizeof *table->entry);
     table->entry[table->entry_count] = (struct entry){(uint32_t)to, -1};
     if (table->phrase[from].first < 0)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "metrics/ngram.h"
 #include "metrics/scores.h"
 
@@ -22,20 +23,6 @@ struct mask_table {
     size_t size, blocks, distinct;
     size_t slot_capacity, word_capacity, mask_capacity;
 };
-
-static bool grow(void **array, size_t *capacity, size_t needed, size_t element)
-{
-    void *grown;
-
-    if (needed <= *capacity)
-        return true;
-    grown = realloc(*array, needed * element);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = needed;
-    return true;
-}
 
 static size_t find(const struct mask_table *table, uint32_t word)
 {
@@ -57,8 +44,10 @@ static bool set_candidate(struct mask_table *table, struct word_span words)
     if (state)
         table->state = state;
     if (!state ||
-        !grow((void **)&table->slot, &table->slot_capacity, table->size, sizeof *table->slot) ||
-        !grow((void **)&table->word, &table->word_capacity, words.count, sizeof *table->word))
+        !array_reserve((void **)&table->slot, &table->slot_capacity, table->size,
+                       sizeof *table->slot) ||
+        !array_reserve((void **)&table->word, &table->word_capacity, words.count,
+                       sizeof *table->word))
         return false;
     memset(table->slot, 0, table->size * sizeof *table->slot);
     for (size_t i = 0; i < words.count; i++) {
@@ -67,8 +56,8 @@ static bool set_candidate(struct mask_table *table, struct word_span words)
         if (!table->slot[at]) {
             table->word[table->distinct] = words.word[i];
             table->slot[at] = (uint32_t)++table->distinct;
-            if (!grow((void **)&table->mask, &table->mask_capacity, table->distinct * table->blocks,
-                      sizeof *table->mask))
+            if (!array_reserve((void **)&table->mask, &table->mask_capacity,
+                               table->distinct * table->blocks, sizeof *table->mask))
                 return false;
             memset(table->mask + (table->distinct - 1) * table->blocks, 0,
                    table->blocks * sizeof *table->mask);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/file.h"
 #include "base/str.h"
 
@@ -39,18 +40,9 @@ struct wordnet {
 
 /* ---- WordNet ---- */
 
-static uint32_t hash_bytes(const char *text, size_t length)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
 static size_t table_find(const struct word_table *table, const char *word, size_t length)
 {
-    size_t at = hash_bytes(word, length) & (table->size - 1);
+    size_t at = array_hash(word, length) & (table->size - 1);
 
     while (table->slot[at].word &&
            (table->slot[at].length != length || memcmp(table->slot[at].word, word, length) != 0))

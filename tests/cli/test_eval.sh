@@ -94,4 +94,15 @@ expect 0 '^ROUGE_L +1\.0' 'scored' --results $fixtures/youcook2.json --refs $fix
 expect 0 '^ROUGE_L +1\.0' 'scored' --results $fixtures/activitynet.json --refs $fixtures/activitynet.json
 expect 0 '^ROUGE_L +1\.0' 'scored' --results $fixtures/densevid.json --refs $fixtures/densevid.json
 expect 1 "" 'has 12 captions' --results $fixtures/msrvtt.json --refs $fixtures/msrvtt.json --split val
+
+# lines of `earshot caption`: named by media file, as given or beside the references
+mkdir "$work/set"
+cat >"$work/set/manifest.jsonl" <<'END'
+{"id": "one", "video": "media/1.mp4", "captions": ["a bell rings", "a bell is ringing"]}
+{"id": "two", "video": "media/2.mp4", "captions": ["a dog barks"]}
+END
+printf '{"file": "%s/set/media/1.mp4", "start": 0, "end": 2.5, "caption": "a bell rings"}\n{"file": "media/2.mp4", "caption": "a dog barks"}\n' "$work" >"$work/lines.jsonl"
+expect 0 '^ROUGE_L +1\.0' '2 of 2 scored' --results "$work/lines.jsonl" --refs "$work/set/manifest.jsonl"
+sed -i 's/2\.mp4/1.mp4/' "$work/set/manifest.jsonl"
+expect 1 "" 'several references' --results "$work/lines.jsonl" --refs "$work/set/manifest.jsonl"
 exit $bad
