@@ -49,7 +49,7 @@ enum earshot_status captioner_new(const struct model_config *config, struct capt
         int64_t dim[2] = {swin_tokens(&config->video), config->width};
 
         c->video_positions =
-            params_add(c->params, PARAM_NORMAL, 0.02f, 2, dim, "streams.video.positions");
+            params_add(c->params, PARAM_NORMAL, 0.1f, 2, dim, "streams.video.positions");
         if (c->video_positions)
             c->video_positions->decay = false;
     }

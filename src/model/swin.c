@@ -18,7 +18,7 @@ static void declare_block(struct swin_block *block, struct params *params, const
 
 #define PART(part) (snprintf(name, sizeof name, "%s.%s", prefix, part), name)
     block->norm1 = norm_declare(params, PART("norm1"), c, SWIN_EPSILON);
-    block->bias_table = params_add(params, PARAM_NORMAL, 0.02f, 2, (int64_t[]){offsets, heads},
+    block->bias_table = params_add(params, PARAM_NORMAL, 0.1f, 2, (int64_t[]){offsets, heads},
                                    "%s.attn.relative_position_bias_table", prefix);
     if (block->bias_table)
         block->bias_table->decay = false;

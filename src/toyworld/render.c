@@ -168,7 +168,7 @@ static struct pose pose_at(const struct toyworld_scene *scene, double part)
 {
     struct random_sequence random = {scene->seed, scene->picture_stream, 0};
     struct pose pose = {.visible = true};
-    pose.radius = random_next_range(&random, 0.155, 0.205);
+    pose.radius = random_next_range(&random, 0.2, 0.25);
     pose.x = random_next_range(&random, 0.34, 0.66);
     pose.y = random_next_range(&random, 0.34, 0.66);
     pose.tilt = random_next_range(&random, -0.2, 0.2);
