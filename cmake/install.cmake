@@ -10,7 +10,7 @@ file(RELATIVE_PATH EARSHOT_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfi
 string(REGEX REPLACE "/$" "" EARSHOT_PC_TO_PREFIX "${EARSHOT_PC_TO_PREFIX}")
 # Libs.private is flat on purpose: Requires.private would drag in every codec that a static FFmpeg
 # needs, while libearshot.a is linked against the shared FFmpeg that distributions have.
-set(EARSHOT_PC_PRIVATE ${AV_LDFLAGS} ${JANSSON_LDFLAGS} ${LIBZIP_LDFLAGS} ${CAIRO_LDFLAGS}
+set(EARSHOT_PC_PRIVATE ${AV_LDFLAGS} ${JANSSON_LDFLAGS} ${CAIRO_LDFLAGS}
     -lstemmer -ldnnl)
 foreach(library ${OpenMP_C_LIB_NAMES})
   list(APPEND EARSHOT_PC_PRIVATE -l${library})

@@ -21,7 +21,6 @@ module:libswscale   | libswscale-dev     | FFmpeg: pixel formats and sizes
 module:libswresample| libswresample-dev  | FFmpeg: sound to mono 16 kHz
 header:dnnl.h       | libdnnl-dev        | oneDNN: matrix products
 module:jansson      | libjansson-dev     | JSON: manifests, configurations, results
-module:libzip       | libzip-dev         | reads .pth checkpoints, which are zip archives
 module:cairo        | libcairo2-dev      | draws pictures: spectrograms, curves, overlays
 header:libstemmer.h | libstemmer-dev     | word stems for METEOR
 module:zlib         | zlib1g-dev         | reads the paraphrase table of METEOR
