@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/array.h"
+
 struct caption_entry {
     uint32_t item;
     const char *text;
@@ -147,11 +148,20 @@ enum earshot_status annotations_add_caption(struct annotations *a, size_t item, 
     return EARSHOT_OK;
 }
 
+enum earshot_status annotations_put(struct annotations *a, const char *id, const char *caption,
+                                    struct earshot_error *error)
+{
+    struct annotation_item *item = annotations_get_item(a, id);
+
+    if (!item)
+        return error_memory(error, sizeof *item);
+    return annotations_add_caption(a, (size_t)(item - a->item), caption, error);
+}
+
 /* ---- afterwards ---- */
 
-/* Leaves out items of other splits and items without captions, and sorts captions to items. */
-static enum earshot_status finish(struct annotations *a, const char *split,
-                                  struct earshot_error *error)
+enum earshot_status annotations_finish(struct annotations *a, const char *split,
+                                       struct earshot_error *error)
 {
     size_t kept = 0, captions = 0;
     size_t *place = malloc((a->item_count + 1) * sizeof *place);
@@ -276,7 +286,7 @@ enum earshot_status annotations_read(struct annotations *out, json_source source
     json_reader_init(reader, peeked_source, peeked);
     status = annotations_walk(out, reader, lines || looks_like_lines(peeked), error);
     if (status == EARSHOT_OK)
-        status = finish(out, split, error);
+        status = annotations_finish(out, split, error);
     json_reader_free(reader);
     free(reader);
     free(peeked);

@@ -4,11 +4,12 @@
  * The layout is found from the file itself:
  *   coco         {"images": [{id, file_name}], "annotations": [{image_id, caption}]}
  *   coco results [{image_id, caption}]
- *   manifest     JSON lines {id, video, start, end, caption | captions, transcript, next}; also
- * what `earshot caption --format jsonl` writes ({file, caption, start, end}) msr-vtt {"videos":
- * [{video_id, split}], "sentences": [{video_id, caption}]} vatex        [{videoID, enCap: [...],
- * chCap: [...]}]: English captions only youcook2     {"database": {video: {subset, annotations:
- * [{segment, sentence}]}}} activitynet  {video: {duration, timestamps: [[s, e]], sentences: [...]}}
+ *   manifest     JSON lines {id, video, start, end, caption | captions, transcript, next};
+ *                also {file, caption, start, end}, as `earshot caption --format jsonl` writes
+ *   msr-vtt      {"videos": [{video_id, split}], "sentences": [{video_id, caption}]}
+ *   vatex        [{videoID, enCap: [...], chCap: [...]}]: English captions only
+ *   youcook2     {"database": {video: {subset, annotations: [{segment, sentence}]}}}
+ *   activitynet  {video: {duration, timestamps: [[s, e]], sentences: [...]}}
  *   densevid     {"results": {video: [{sentence, timestamp}]}}
  *   map          {id: "caption"} or {id: ["caption", ...]}
  *
@@ -45,7 +46,7 @@ struct annotations {
     size_t item_count;
     const char **caption; /* in order of items, of one item in order of the file */
     size_t caption_count;
-    const char *layout;     /* one of the names above */
+    const char *layout;     /* one of the names above, a constant */
     size_t repeated_ids;    /* records whose id had a caption before (several references: normal) */
     size_t empty_captions;  /* of white space only; kept: they score as empty text */
     size_t items_without;   /* items named without any caption: left out */
@@ -68,6 +69,14 @@ enum earshot_status annotations_read_file(struct annotations *out, const char *p
  * when `lines` is set or the first line is a whole record. */
 enum earshot_status annotations_read(struct annotations *out, json_source source, void *context,
                                      bool lines, const char *split, struct earshot_error *error);
+
+/* A table made by hand: start with {0}, put captions, finish.  Both texts are copied. */
+enum earshot_status annotations_put(struct annotations *annotations, const char *id,
+                                    const char *caption, struct earshot_error *error);
+/* Sorts captions to their items; only then may the table be looked at.  FORMAT: no captions (of
+ * this split). */
+enum earshot_status annotations_finish(struct annotations *annotations, const char *split,
+                                       struct earshot_error *error);
 
 void annotations_free(struct annotations *annotations);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cli/captioning.h"
 #include "cli/cli.h"
 #include "cli/eval.h"
 
@@ -13,9 +14,10 @@ static const char *const format_names[] = {"text", "json", "csv", NULL};
 
 struct settings {
     char *results, *refs, *metrics, *per_item, *split, *html, *media, *meteor_data, *paraphrases;
-    char *model, *data;
+    char *data;
+    struct captioning_options captioning; /* its seed is the bootstrap's too */
     int format;
-    int64_t worst, samples, seed;
+    int64_t worst, samples;
     double confidence;
     bool strict, tokenised, compare, different_ids;
 };
@@ -27,7 +29,9 @@ static const struct option eval_options[] = {
      "captions to score: COCO results, manifest or JSON lines, densevid, or {id: caption}"},
     {"refs", 0, OPTION_STRING, FIELD(refs), 0, 0, NULL, "FILE",
      "references: COCO, manifest, MSR-VTT, VATEX, YouCook2, ActivityNet Captions, {id: "
-     "[captions]}"},
+     "[captions]}; with --data, the manifest itself"},
+    {"data", 0, OPTION_STRING, FIELD(data), 0, 0, NULL, "MANIFEST",
+     "instead of --results: caption the clips of a manifest with --model, and score that"},
     {"metrics", 0, OPTION_STRING, FIELD(metrics), 0, 0, NULL, "LIST",
      "of bleu, rouge, cider and one of meteor, meteor-nopara, meteor-exact-stem"},
     {"format", 0, OPTION_CHOICE, FIELD(format), 0, 0, format_names, "FORMAT",
@@ -52,14 +56,11 @@ static const struct option eval_options[] = {
      "where the page's pictures come from; else beside the references"},
     {"compare", 0, OPTION_BOOL, FIELD(compare), 0, 0, NULL, NULL,
      "compare two records A.json B.json with paired bootstrap"},
-    {"samples", 0, OPTION_INT, FIELD(samples), 10, 1e6, NULL, "N", "of the bootstrap"},
-    {"seed", 0, OPTION_INT, FIELD(seed), 0, 9e15, NULL, "N", "of the bootstrap"},
+    {"samples", 0, OPTION_INT, FIELD(samples), 10, 1e6, NULL, "N",
+     "of the bootstrap, which draws by --seed"},
     {"confidence", 0, OPTION_FLOAT, FIELD(confidence), 0.5, 0.9999, NULL, "P", "of the intervals"},
     {"different-ids", 0, OPTION_BOOL, FIELD(different_ids), 0, 0, NULL, NULL,
      "compare records over different items, on those that both have"},
-    {"model", 'm', OPTION_STRING, FIELD(model), 0, 0, NULL, "DIR",
-     "a model to make the captions with, from --data"},
-    {"data", 0, OPTION_STRING, FIELD(data), 0, 0, NULL, "MANIFEST", "what the model captions"},
 };
 
 static const struct option_table eval_table = {eval_options,
@@ -144,7 +145,7 @@ static enum earshot_status match(struct eval_run *run, bool strict, struct earsh
     if (status != EARSHOT_OK)
         return status;
     run->without_result = references->item_count - run->pair_count;
-    run->without_reference = results->item_count - run->pair_count;
+    run->without_reference = results->item_count - run->pair_count + run->not_captioned;
     if (run->pair_count == 0)
         return error_set(error, EARSHOT_ERROR_ARGUMENT,
                          "no id is in both files: the first is '%s' in %s and '%s' in %s",
@@ -162,6 +163,9 @@ static enum earshot_status match(struct eval_run *run, bool strict, struct earsh
 static void say_counts(const struct eval_run *run)
 {
     log_message(LOG_INFO, "%zu of %zu scored", run->pair_count, run->references.item_count);
+    if (run->failed)
+        log_message(LOG_WARNING, "%zu clips could not be captioned: they have no result",
+                    run->failed);
     if (run->without_result)
         log_message(LOG_WARNING, "%zu references have no result and are left out",
                     run->without_result);
@@ -244,8 +248,14 @@ static enum earshot_status evaluate_files(struct eval_run *run, const struct set
 
     if (status == EARSHOT_OK)
         status = annotations_read_file(&run->references, run->references_path, run->split, error);
-    if (status == EARSHOT_OK)
+    if (status == EARSHOT_OK && settings->data) {
+        status = evaluate_check(&options, error);
+        if (status == EARSHOT_OK)
+            status =
+                eval_caption(run, &settings->captioning, settings->data, settings->strict, error);
+    } else if (status == EARSHOT_OK) {
         status = annotations_read_file(&run->results, run->results_path, NULL, error);
+    }
     if (status == EARSHOT_OK)
         status = check_results(run, error);
     if (status == EARSHOT_OK)
@@ -281,16 +291,20 @@ static void run_free(struct eval_run *run)
     annotations_free(&run->results);
     evaluation_free(&run->evaluation);
     free(run->pair);
+    free(run->model);
+    free(run->decoding);
 }
 
 static int run_compare(const struct cli_command *command, const struct settings *settings,
                        int count, char **argv)
 {
-    struct eval_compare_options options = {settings->samples, settings->seed, settings->confidence,
-                                           settings->different_ids,
+    struct eval_compare_options options = {settings->samples, settings->captioning.seed,
+                                           settings->confidence, settings->different_ids,
                                            settings->format == FORMAT_JSON};
     struct earshot_error error;
 
+    if (settings->results || settings->refs || settings->data || settings->captioning.model)
+        return cli_usage_error(command, "--compare takes records, and nothing to score");
     if (count != 2)
         return cli_usage_error(command, "--compare takes two records: A.json B.json");
     if (settings->format == FORMAT_CSV)
@@ -304,21 +318,24 @@ static int run_files(const struct cli_command *command, const struct settings *s
                      char **argv)
 {
     struct eval_run run = {.results_path = settings->results,
-                           .references_path = settings->refs,
+                           .references_path = settings->refs ? settings->refs : settings->data,
                            .split = settings->split,
                            .tokenised = settings->tokenised};
     struct earshot_error error;
-    int exit_code = CLI_DONE;
+    int exit_code;
 
     if (count > 0)
         return cli_usage_error(command, "unexpected argument '%s'", argv[1]);
-    if (settings->model || settings->data)
+    if (settings->results && settings->data)
+        return cli_usage_error(command, "give --results or --data, not both");
+    if (settings->captioning.model && !settings->data)
+        return cli_usage_error(command, "--model captions the clips of --data MANIFEST");
+    if (!settings->data && (!settings->results || !settings->refs))
         return cli_usage_error(command,
-                               "captioning inside eval is not there yet: write captions with "
-                               "earshot caption --format jsonl, then give them as --results");
-    if (!settings->results || !settings->refs)
-        return cli_usage_error(command, "--results FILE and --refs FILE are needed");
-    if (evaluate_files(&run, settings, &error) != EARSHOT_OK)
+                               "--results FILE and --refs FILE are needed, or --data MANIFEST");
+    if (evaluate_files(&run, settings, &error) == EARSHOT_OK)
+        exit_code = run.failed ? CLI_PARTLY : CLI_DONE;
+    else
         exit_code = cli_fail(&error);
     run_free(&run);
     return exit_code;
@@ -326,23 +343,28 @@ static int run_files(const struct cli_command *command, const struct settings *s
 
 static int run_eval(const struct cli_command *command, int argc, char **argv)
 {
-    struct settings settings = {.samples = 1000, .seed = 1, .confidence = 0.95};
-    struct option_binding binding = {eval_table, &settings};
+    struct settings settings = {
+        .samples = 1000, .confidence = 0.95, .captioning = captioning_options_default()};
+    const struct option_binding binding[] = {{eval_table, &settings},
+                                             {captioning_model_table, &settings.captioning},
+                                             {captioning_decoding_table, &settings.captioning}};
     struct cli_flags flags;
     int count, exit_code;
 
-    if (cli_begin(command, &binding, 1, argc, argv, &flags, &count, &exit_code))
+    if (cli_begin(command, binding, 3, argc, argv, &flags, &count, &exit_code))
         exit_code = settings.compare ? run_compare(command, &settings, count, argv)
                                      : run_files(command, &settings, count, argv);
     options_free(eval_table, &settings);
+    captioning_options_free(&settings.captioning);
     return exit_code;
 }
 
 const struct cli_command cmd_eval = {
     .name = "eval",
-    .arguments = "--results FILE --refs FILE | --compare A.json B.json",
+    .arguments = "--results FILE --refs FILE | -m MODEL --data MANIFEST [--refs FILE] | --compare "
+                 "A.json B.json",
     .summary = "score captions: BLEU, ROUGE-L, CIDEr, METEOR as pycocoevalcap",
-    .details = "The layout of both files is found from what is in them.  Segments of a video are\n"
+    .details = "The layout of the files is found from what is in them.  Segments of a video are\n"
                "matched by video and times.  Without --metrics: bleu,rouge,cider.\n",
     .run = run_eval,
 };

@@ -23,9 +23,11 @@ struct eval_pair {
 struct eval_run {
     const char *results_path, *references_path, *split;
     bool tokenised;
-    /* if a model made the captions: its decoding settings as a JSON object, and its weights' hash
-     */
-    const char *decoding, *weights_sha256;
+    /* If a model made the captions: its directory, its decoding settings as a JSON object, the hash
+     * of its weights; clips that could not be captioned.  Else NULL, NULL, "", 0. */
+    char *model, *decoding, weights_hash[SHA256_HEX_SIZE];
+    size_t failed;
+    size_t not_captioned; /* clips without a reference: the model has not seen them */
     struct annotations references, results;
     struct eval_pair *pair; /* in order of the references */
     size_t pair_count;
@@ -35,6 +37,14 @@ struct eval_run {
 };
 
 const char *eval_candidate(const struct eval_run *run, size_t item);
+
+struct captioning_options;
+
+/* Fills results with the model's captions of those clips of the manifest that have a reference (by
+ * id); references are there already.  strict: a clip or a reference without the other is an error,
+ * before the model begins.  FORMAT: no clip could be captioned.  CANCELLED: a signal came. */
+enum earshot_status eval_caption(struct eval_run *run, const struct captioning_options *options,
+                                 const char *manifest, bool strict, struct earshot_error *error);
 
 /* The three hashes; items count in order of their ids, so the order of the files does not matter.
  */
@@ -48,7 +58,7 @@ void eval_write_csv(const struct eval_run *run, FILE *stream);
 enum earshot_status eval_write_items(const struct eval_run *run, const char *path,
                                      struct earshot_error *error);
 
-/* A JSON string, quotes included. */
+/* A JSON string, quotes included; bytes that are not UTF-8 (of a path) come out as U+FFFD. */
 void eval_write_string(FILE *stream, const char *text);
 
 /* The `count` items with the lowest CIDEr (the last column, without CIDEr), worst first; malloc'd.

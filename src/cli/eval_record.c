@@ -62,16 +62,19 @@ enum earshot_status eval_hash(struct eval_run *run, struct earshot_error *error)
 
 void eval_write_string(FILE *stream, const char *text)
 {
-    fputc('"', stream);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    const char *p = text, *end = text + strlen(text);
 
-        if (c == '"' || c == '\\')
-            fprintf(stream, "\\%c", c);
-        else if (c < ' ')
-            fprintf(stream, "\\u%04x", c);
+    fputc('"', stream);
+    while (p < end) {
+        uint32_t code = str_utf8_next(&p, end);
+        char bytes[4];
+
+        if (code == '"' || code == '\\')
+            fprintf(stream, "\\%c", (char)code);
+        else if (code < ' ')
+            fprintf(stream, "\\u%04x", (unsigned)code);
         else
-            fputc(c, stream);
+            fwrite(bytes, 1, str_utf8_put(bytes, code), stream);
     }
     fputc('"', stream);
 }
@@ -157,7 +160,7 @@ void eval_write_json(const struct eval_run *run, FILE *stream)
     write_side(stream, "references", run->references_path, &run->references, run->references_hash);
     write_field(stream, "  ", "tokenizer", run->tokenised ? "none" : "PTB (CoreNLP 3.4.1)");
     fprintf(stream, ",\n  \"decoding\": %s", run->decoding ? run->decoding : "null");
-    write_field(stream, ",\n  ", "weights_sha256", run->weights_sha256);
+    write_field(stream, ",\n  ", "weights_sha256", *run->weights_hash ? run->weights_hash : NULL);
     fputs(",\n  \"metrics\": {", stream);
     for (int c = 0; c < e->column_count; c++)
         write_field(stream, c ? ",\n    " : "\n    ", e->column[c].name,

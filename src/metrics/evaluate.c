@@ -134,6 +134,18 @@ static enum earshot_status load(const struct evaluation_options *options, struct
     return meteor_data_load(&sources, data, error);
 }
 
+enum earshot_status evaluate_check(const struct evaluation_options *options,
+                                   struct earshot_error *error)
+{
+    struct meteor_data *data = NULL;
+    enum earshot_status status = check(options, error);
+
+    if (status == EARSHOT_OK && options->metrics & ANY_METEOR)
+        status = load(options, &data, error);
+    meteor_data_free(data);
+    return status;
+}
+
 enum earshot_status evaluate(const struct corpus_texts *texts,
                              const struct evaluation_options *options, struct evaluation *out,
                              struct earshot_error *error)

@@ -32,6 +32,10 @@ struct evaluation_options {
 enum earshot_status evaluate(const struct corpus_texts *texts,
                              const struct evaluation_options *options, struct evaluation *out,
                              struct earshot_error *error);
+/* Whether evaluate can start: the metrics go together, and METEOR's language data is there.  For
+ * those who have long work to do before. */
+enum earshot_status evaluate_check(const struct evaluation_options *options,
+                                   struct earshot_error *error);
 void evaluation_free(struct evaluation *evaluation);
 
 /* "bleu,rouge,cider,meteor,meteor-nopara,meteor-exact-stem" in any choice -> bits. */

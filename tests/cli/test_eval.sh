@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# earshot eval: layouts in, formats out, what is missing, records compared, hostile files.
+# earshot eval: layouts in, formats out, what is missing, records compared, hostile files, captions
+# made on the spot.
 set -uo pipefail
 earshot=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export OMP_NUM_THREADS=1 EARSHOT_MODEL=
 bad=0
 fixtures=tests/fixtures/annotations
 
@@ -23,7 +25,7 @@ complain()
     local what=$1
     shift
     echo "earshot eval $*: $what"
-    head -c 2000 "$work/out" "$work/err"
+    tail -n +1 "$work/out" "$work/err" | head -c 4000
     bad=1
 }
 
@@ -72,6 +74,9 @@ expect 1 "" 'line 1' --compare "$work/A.json" "$work/items.csv"
 sed 's/"bleu_counts": \[[^]]*\]/"bleu_counts": [1, -5]/' "$work/A.json" >"$work/D.json"
 expect 1 "" 'no bleu_counts' --compare "$work/D.json" "$work/A.json"
 expect 2 "" 'two records' --compare "$work/A.json"
+expect 2 "" 'nothing to score' --compare "$work/A.json" "$work/B.json" --refs "$work/refs.json"
+cp "$work/one.json" "$work/caf"$'\xe9'".json"
+expect 0 $'"file": "[^"]*caf\xef\xbf\xbd.json"' "" --results "$work/caf"$'\xe9'".json" --refs "$work/refs.json" --format json
 
 # report
 expect 0 '> a cat & <dog>' "" --results "$work/one.json" --refs "$work/refs.json" --worst 1 --html "$work/page.html"
@@ -105,4 +110,64 @@ printf '{"file": "%s/set/media/1.mp4", "start": 0, "end": 2.5, "caption": "a bel
 expect 0 '^ROUGE_L +1\.0' '2 of 2 scored' --results "$work/lines.jsonl" --refs "$work/set/manifest.jsonl"
 sed -i 's/2\.mp4/1.mp4/' "$work/set/manifest.jsonl"
 expect 1 "" 'several references' --results "$work/lines.jsonl" --refs "$work/set/manifest.jsonl"
+
+# a model's captions, made on the spot, score as those that `earshot caption` writes
+"$earshot" toyworld --out "$work/toy" --clips 4 --clip_s 2.5 --size 48 -q || exit 1
+"$earshot" train --data "$work/toy/manifest.jsonl" --out "$work/run" --steps 2 --batch_size 2 \
+    --decoder.max_length 8 --threads 1 -q || exit 1
+manifest=$work/toy/manifest.jsonl
+model=(-m "$work/run" --data "$manifest" --threads 1 --min_tokens 2)
+"$earshot" caption "${model[@]}" --streams a --beam 2 -q -o "$work/captions.jsonl" || bad=1
+expect 0 '' '4 of 4 scored' --results "$work/captions.jsonl" --refs "$manifest" --format json
+grep -E '"scores"|"sha256"' "$work/out" | sed 's/"file": "[^"]*", "layout": "[^"]*"//' >"$work/expected"
+expect 0 '' '4 of 4 scored' "${model[@]}" --streams a --beam 2 --strict --format json
+grep -E '"scores"|"sha256"' "$work/out" | sed 's/"file": "[^"]*", "layout": "[^"]*"//' |
+    cmp -s - "$work/expected" || complain "other scores than with --results"
+grep -qF "\"weights_sha256\": \"$(sha256sum <"$work/run/model/model.safetensors" | cut -c 1-64)\"" "$work/out" ||
+    complain "weights_sha256"
+grep -qF '"decoding": {"streams": "a", "video_stream": -1, "audio_stream": -1, "method": "beam", "beam": 2, "length_penalty": 1.0, "max_tokens": 8, "min_tokens": 2, "no_repeat_ngram": 0}' "$work/out" ||
+    complain "decoding"
+grep -qF "\"results\": {\"file\": \"$work/run/model\", \"layout\": \"model\", \"items\": 4" "$work/out" || complain "results"
+cp "$work/out" "$work/A.json"
+expect 0 '"method": "greedy", "max_tokens": 5, ' "" "${model[@]}" --method greedy --beam 3 --max_tokens 5 --format json
+grep -q '"beam"' "$work/out" && complain "greedy search has no beam"
+cp "$work/out" "$work/B.json"
+expect 0 '^CIDEr .*\[' "" --compare "$work/A.json" "$work/B.json" --samples 20
+
+# other references; clips without one are not captioned; a clip that fails counts as missing
+id=$(sed -n '2s/^{"id":"\([^"]*\)".*/\1/p' "$manifest")
+printf '{"%s": ["a bell rings"], "elsewhere": "x"}' "$id" >"$work/other.json"
+expect 0 '^CIDEr' '1 of 2 scored' "${model[@]}" --refs "$work/other.json"
+grep -q '3 results have no reference' "$work/err" || complain "the clips that were left out"
+expect 1 '' 'strict: 1 references .* 3 clips have no reference' "${model[@]}" --refs "$work/other.json" --strict
+expect 1 '' 'no clip of .* has a reference' "${model[@]}" --refs "$work/refs.json"
+sed '3s/"id"/"split": "val", "id"/; 4s/"id"/"split": "val", "id"/' "$manifest" >"$work/toy/split.jsonl"
+model[3]=$work/toy/split.jsonl
+expect 0 '^CIDEr' '2 of 2 scored' "${model[@]}" --split val --strict
+sed -i '4s/"video":"[^"]*"/"video":"manifest.jsonl"/' "$work/toy/split.jsonl"
+expect 3 '"scored": 3,' '1 clips could not be captioned' "${model[@]}" --format json
+grep -q '"without_result": 1,' "$work/out" || complain "a clip that failed has no result"
+expect 1 '' 'strict: 1 references have no result, the first' "${model[@]}" --strict
+sed -i '1,3d' "$work/toy/split.jsonl"
+expect 1 '' 'none of the 1 clips' "${model[@]}"
+
+# wrong use; what is missing is said before the model begins
+expect 2 '' 'not both' "${model[@]}" --results "$work/one.json"
+expect 2 '' 'the clips of --data' -m "$work/run" --results "$work/one.json" --refs "$work/refs.json"
+expect 1 '' 'no model there' -m "$work/nowhere" --data "$manifest"
+expect 1 '' 'captions of 9 tokens' -m "$work/run" --data "$manifest" --max_tokens 9
+expect 1 '' 'wordnet-sense-index' -m "$work/nowhere" --data "$manifest" --metrics meteor --meteor-data "$work"
+
+# interrupted while it captions: the first of the clips is a pipe that never says anything
+mkfifo "$work/toy/fifo"
+sed '1s/"video":"[^"]*"/"video":"fifo"/' "$manifest" >"$work/toy/pipe.jsonl"
+model[3]=$work/toy/pipe.jsonl
+"$earshot" eval "${model[@]}" >"$work/out" 2>"$work/err" &
+process=$!
+exec 3>"$work/toy/fifo" # opens when the program has begun to read
+kill -INT $process
+wait $process
+[ $? -eq 130 ] || complain "interrupted: 130"
+[ -s "$work/out" ] && complain "interrupted: no scores"
+exec 3>&-
 exit $bad
