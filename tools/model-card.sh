@@ -10,7 +10,7 @@ parameters=$("$earshot" info -m models/toy | sed -n 's/^parameters *//p' | head 
 cat <<END
 # The default model
 
-A captioner of ${parameters:-about two million parameters} that knows **only the toy world**: coloured shapes that do something in
+A captioner of ${parameters} parameters that knows **only the toy world**: coloured shapes that do something in
 one of four places while one of eight things is heard and somebody may speak ([docs/TOYWORLD.md](../../docs/TOYWORLD.md)). It
 has no words for real footage. It is here so that the whole path, from a media file to a caption made of what is seen and heard,
 can be seen at work and measured within minutes.
@@ -35,6 +35,7 @@ paste <("$earshot" toyworld --score "$1" --data "$manifest") <("$earshot" toywor
         /%/ { chance = field($1, 3); printf "| %s | %s | %s | %s | %s |\n", field($1, 1), field($1, 2), field($2, 2), field($3, 2), chance == "" ? "" : chance }'
 cat <<'END'
 
-Colour, shape, action and place can only be seen, event and speaker only heard: with one stream taken away they fall to
-chance, which is the proof that each caption is made of both.
+Colour, shape, action and place can only be seen, event and speaker only heard: without the stream that carries them they fall to
+chance, so what is right above is seen and heard. The model was not trained with a stream taken away; that it still does well
+when it only looks is a bonus.
 END

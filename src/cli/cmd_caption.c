@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/captioning.h"
 #include "cli/captions_output.h"
+#include "base/log.h"
 #include "cli/cli.h"
 
 struct settings {
@@ -56,6 +57,17 @@ static enum earshot_status open_output(struct job *job, struct earshot_error *er
     return status;
 }
 
+/* With --verbose: which streams a source had and gave, and where the time went. */
+static void say_usage(const char *path, const struct earshot_result *result)
+{
+    static const char *const streams[] = {"nothing", "video", "audio", "video and audio"};
+    const struct earshot_times *times = &result->times;
+
+    log_message(LOG_DEBUG, "%s: has %s, used %s; read %.3f s, encoded %.3f s, searched %.3f s", path,
+                streams[result->streams_present & 3], streams[result->streams_used & 3],
+                times->read_s, times->encode_s, times->decode_s);
+}
+
 static enum earshot_status write_source(void *context, int64_t index,
                                         const struct earshot_result *result,
                                         const struct earshot_error *failure,
@@ -71,6 +83,8 @@ static enum earshot_status write_source(void *context, int64_t index,
         file.reference = (const char *const *)c->clip[index]->caption;
         file.reference_count = c->clip[index]->caption_count;
     }
+    if (result)
+        say_usage(file.path, result);
     return result ? captions_write(&job->writer, &file, error)
                   : captions_write_failure(&job->writer, &file, failure, error);
 }
