@@ -158,6 +158,25 @@ static bool fill_clip(struct loader *l, struct slot *slot, int64_t row, int64_t 
     return true;
 }
 
+/* Takes one stream, drawn evenly, from some of the clips that have more than one, so that the
+ * network also learns to do with what is left. */
+static void drop_stream(const struct loader *l, uint8_t present[STREAM_COUNT], int64_t position)
+{
+    uint64_t seed = l->options.seed, stream = random_stream("loader.stream_dropout");
+    uint64_t place = (uint64_t)position;
+    int count = 0, victim;
+
+    for (int s = 0; s < STREAM_COUNT; s++)
+        count += present[s];
+    if (!l->options.shuffle || count < 2 ||
+        random_uniform(seed, stream, 2 * place) >= l->options.stream_dropout)
+        return;
+    victim = (int)random_below(seed, stream, 2 * place + 1, (uint64_t)count);
+    for (int s = 0; s < STREAM_COUNT; s++)
+        if (present[s] && victim-- == 0)
+            present[s] = 0;
+}
+
 static enum earshot_status fill_text(const struct loader *l, struct slot *slot, int64_t row,
                                      int64_t index, int64_t position, bool readable,
                                      int64_t *longest, struct earshot_error *error)
@@ -213,6 +232,7 @@ static void fill(struct loader *l, struct slot *slot, int64_t number)
         int64_t index = item_at(l, first + row);
         bool readable = fill_clip(l, slot, row, index);
 
+        drop_stream(l, slot->present + row * STREAM_COUNT, first + row);
         slot->item[row] = index;
         batch->unreadable += !readable;
         status = fill_text(l, slot, row, index, first + row, readable, &longest, &slot->error);

@@ -23,6 +23,8 @@ struct loader_options {
     int threads;
     int64_t ahead; /* batches prepared ahead of the trainer */
     uint64_t seed;
+    double
+        stream_dropout;  /* probability that a clip with several streams loses one, shuffled only */
     bool shuffle;        /* false: the manifest's order, first caption (validation) */
     int64_t cache_bytes; /* decoded clips kept in memory, as far as they fit */
 };

@@ -37,6 +37,8 @@ static const struct option options[] = {
      "largest global gradient norm; 0: no clipping"},
     {"label_smoothing", 0, OPTION_FLOAT, AT(label_smoothing), 0, 0.99, NULL, "X",
      "label smoothing of the token cross-entropy"},
+    {"stream_dropout", 0, OPTION_FLOAT, AT(stream_dropout), 0, 1, NULL, "P",
+     "probability that a clip with several streams loses one of them for a step"},
     {"seed", 0, OPTION_INT, AT(seed), 0, 9e15, NULL, "N", "of weights, order and dropout"},
     {"threads", 0, OPTION_INT, AT(threads), 0, 1024, NULL, "N",
      "threads of the network; 0: all processors"},

@@ -16,6 +16,7 @@ struct train_options {
     double learning_rate, final_rate; /* peak; what is left of it at the end, as a fraction */
     int schedule;                     /* enum schedule_kind */
     double weight_decay, beta1, beta2, epsilon, clip_norm, label_smoothing;
+    double stream_dropout; /* of a clip with several streams: that it loses one for a step */
     int64_t seed;
     int64_t threads, loader_threads; /* 0: as many as there are processors; loader: 2 */
     int64_t cache_mb;                /* decoded clips kept in memory */

@@ -159,6 +159,7 @@ static enum earshot_status open_all(struct trainer *t, struct earshot_error *err
                                      .threads = (int)o->loader_threads,
                                      .ahead = 4,
                                      .seed = (uint64_t)o->seed,
+                                     .stream_dropout = o->stream_dropout,
                                      .shuffle = true,
                                      .cache_bytes = o->cache_mb * 1000000};
     struct clip_reader_options reading;

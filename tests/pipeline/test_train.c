@@ -12,6 +12,7 @@
 #include "toyworld/toyworld.h"
 #include "train/checkpoint.h"
 #include "train/dataset.h"
+#include "train/loader.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 
@@ -251,6 +252,73 @@ static void test_unreadable_clips(void **state)
     train_options_free(&train);
 }
 
+/* presence[clips][STREAM_COUNT] of the first batches of a loader over the corpus. */
+static void presence_of(double stream_dropout, int batches, uint8_t *presence)
+{
+    struct loader_options options = {.batch_size = 4,
+                                     .threads = 2,
+                                     .ahead = 4,
+                                     .seed = 9,
+                                     .shuffle = true,
+                                     .stream_dropout = stream_dropout,
+                                     .cache_bytes = 1 << 30};
+    char *vocabulary =
+        str_format("%.*s/vocab.txt", (int)(strrchr(manifest, '/') - manifest), manifest);
+    struct clip_reader_options reading;
+    struct captioner *captioner;
+    struct wordpiece *tokenizer;
+    struct clip_reader *reader;
+    struct model_config model;
+    struct dataset *data;
+    struct loader *loader;
+
+    tiny_model(&model);
+    reading = captioner_reader_options(&model);
+    assert_ok(captioner_new(&model, &captioner, &error));
+    assert_ok(wordpiece_open(vocabulary, &tokenizer, &error));
+    assert_ok(dataset_open(manifest, &data, &error));
+    assert_ok(clip_reader_open(&reading, &reader, &error));
+    assert_ok(loader_open(data, captioner, reader, tokenizer, &options, 0, &loader, &error));
+    for (int i = 0; i < batches; i++) {
+        const struct batch *batch;
+
+        assert_ok(loader_next(loader, &batch, &error));
+        memcpy(presence + i * 4 * STREAM_COUNT, batch->clips.present, 4 * STREAM_COUNT);
+        loader_release(loader, batch);
+    }
+    loader_close(loader);
+    clip_reader_close(reader);
+    dataset_close(data);
+    wordpiece_free(tokenizer);
+    captioner_free(captioner);
+    model_config_free(&model);
+    free(vocabulary);
+}
+
+/* About half of the clips lose one stream, either one, never both; the same ones every time. */
+static void test_stream_dropout(void **state)
+{
+    enum { BATCHES = 25, CLIPS = 4 * BATCHES };
+    uint8_t all[CLIPS * STREAM_COUNT], some[CLIPS * STREAM_COUNT], again[CLIPS * STREAM_COUNT];
+    int without_video = 0, without_audio = 0;
+
+    (void)state;
+    presence_of(0, BATCHES, all);
+    presence_of(0.5, BATCHES, some);
+    presence_of(0.5, BATCHES, again);
+    assert_memory_equal(some, again, sizeof some);
+    for (int i = 0; i < CLIPS; i++) {
+        const uint8_t *present = some + i * STREAM_COUNT;
+
+        assert_true(all[i * STREAM_COUNT] && all[i * STREAM_COUNT + 1]);
+        assert_true(present[STREAM_VIDEO] || present[STREAM_AUDIO]);
+        without_video += !present[STREAM_VIDEO];
+        without_audio += !present[STREAM_AUDIO];
+    }
+    assert_in_range(without_video, 12, 40);
+    assert_in_range(without_audio, 12, 40);
+}
+
 static void test_validation(void **state)
 {
     struct train_options train = {0};
@@ -337,10 +405,15 @@ static void test_schedule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resume),        cmocka_unit_test(test_recompute),
-        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_unreadable_clips),
-        cmocka_unit_test(test_validation),    cmocka_unit_test(test_newest_checkpoints_stay),
-        cmocka_unit_test(test_bad_manifests), cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_unreadable_clips),
+        cmocka_unit_test(test_stream_dropout),
+        cmocka_unit_test(test_validation),
+        cmocka_unit_test(test_newest_checkpoints_stay),
+        cmocka_unit_test(test_bad_manifests),
+        cmocka_unit_test(test_schedule),
     };
 
     return cmocka_run_group_tests_name("train", tests, make_corpus, NULL);
