@@ -15,8 +15,9 @@ one of four places while one of eight things is heard and somebody may speak ([d
 has no words for real footage. It is here so that the whole path, from a media file to a caption made of what is seen and heard,
 can be seen at work and measured within minutes.
 
-- Made by: \`make model\` (preset \`toy\`, [configs/toy.json](../../configs/toy.json)), from random weights, on clips of
-  \`earshot toyworld --seed 1\`.
+- Made by: \`make model\` (preset \`toy\`), from random weights, on 6,000 clips of \`earshot toyworld --seed 1\`: 6,000 steps
+  ([configs/toy.json](../../configs/toy.json)), then 1,500 with one stream taken away from half of the clips
+  ([configs/toy-streams.json](../../configs/toy-streams.json)).
 - Data: synthetic, made by this program; nothing of anybody else's.
 - Licence: MIT, as everything here.
 - Use: \`earshot caption FILE\` takes it when no other model is named. Do not use it for anything but trying the program out.
@@ -36,6 +37,5 @@ paste <("$earshot" toyworld --score "$1" --data "$manifest") <("$earshot" toywor
 cat <<'END'
 
 Colour, shape, action and place can only be seen, event and speaker only heard: without the stream that carries them they fall to
-chance, so what is right above is seen and heard. The model was not trained with a stream taken away; that it still does well
-when it only looks is a bonus.
+chance, so what is right above is seen and heard.
 END

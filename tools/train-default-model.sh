@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # train-default-model.sh BUILD: makes the toy world, trains the default model on it from nothing, and
-# measures it on clips of another seed.  Everything appears in out/; a finished step is not done again,
-# so an interrupted run continues.  models/toy gets the model and its card, examples/clips four of the
-# measured clips.
+# measures it on clips of another seed.  Two runs: the first learns to caption, the second goes on with
+# one stream taken away from half of the clips, so that the model also does well when it only looks or
+# only listens.  Everything appears in out/; a finished step is not done again, so an interrupted run
+# continues.  models/toy gets the model and its card, examples/clips four of the measured clips.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 earshot=${1:-build}/earshot
@@ -14,13 +15,18 @@ card=models/toy/README.md
 "$earshot" toyworld --out $world/validation --clips 200 --seed 2
 "$earshot" toyworld --out $world/held-out --clips 400 --seed 3
 
+learn()
+{
+    [ -f "$2/model/config.json" ] || "$earshot" train --config "$1" --data $world/train/manifest.jsonl \
+        --validation $world/validation/manifest.jsonl --out "$2" --resume "${@:3}"
+}
 start=$(date +%s)
-[ -f $run/model/config.json ] || "$earshot" train --config configs/toy.json --data $world/train/manifest.jsonl \
-    --validation $world/validation/manifest.jsonl --out $run --resume
+learn configs/toy.json $run/captions
+learn configs/toy-streams.json $run/streams --init $run/captions/model
 echo "trained in $((($(date +%s) - start) / 60)) minutes" >&2
 
 mkdir -p models/toy examples/clips
-cp $run/model/{config.json,model.safetensors,vocab.txt} models/toy/
+cp $run/streams/model/{config.json,model.safetensors,vocab.txt} models/toy/
 for i in 0 1 2 3; do
     cp "$world/held-out/media/00000$i.mp4" "examples/clips/toy-$i.mp4"
 done
