@@ -63,8 +63,8 @@ static void say_usage(const char *path, const struct earshot_result *result)
     static const char *const streams[] = {"nothing", "video", "audio", "video and audio"};
     const struct earshot_times *times = &result->times;
 
-    log_message(LOG_DEBUG, "%s: has %s, used %s; read %.3f s, encoded %.3f s, searched %.3f s", path,
-                streams[result->streams_present & 3], streams[result->streams_used & 3],
+    log_message(LOG_DEBUG, "%s: has %s, used %s; read %.3f s, encoded %.3f s, searched %.3f s",
+                path, streams[result->streams_present & 3], streams[result->streams_used & 3],
                 times->read_s, times->encode_s, times->decode_s);
 }
 
