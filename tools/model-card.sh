@@ -16,7 +16,7 @@ has no words for real footage. It is here so that the whole path, from a media f
 can be seen at work and measured within minutes.
 
 - Made by: \`make model\` (preset \`toy\`), from random weights, on 6,000 clips of \`earshot toyworld --seed 1\`: 6,000 steps
-  ([configs/toy.json](../../configs/toy.json)), then twice 1,500 with one stream taken away from half of the clips
+  ([configs/toy.json](../../configs/toy.json)), then 4,000 more, in three runs, with one stream taken away from half of the clips
   ([configs/toy-streams.json](../../configs/toy-streams.json)).
 - Data: synthetic, made by this program; nothing of anybody else's.
 - Licence: MIT, as everything here.

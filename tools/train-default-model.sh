@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # train-default-model.sh BUILD: makes the toy world, trains the default model on it from nothing, and
-# measures it on clips of another seed.  Three runs: the first learns to caption, two more go on with one
+# measures it on clips of another seed.  Four runs: the first learns to caption, three more go on with one
 # stream taken away from half of the clips, so that the model also does well when it only looks or only
 # listens (the learning rate starts anew in each: SGDR, Loshchilov & Hutter, ICLR 2017).  Everything appears in out/; a finished step is not done again, so an interrupted run
 # continues.  models/toy gets the model and its card, examples/clips four of the measured clips.
@@ -24,10 +24,11 @@ start=$(date +%s)
 learn configs/toy.json $run/captions
 learn configs/toy-streams.json $run/streams-1 --init $run/captions/model --seed 2
 learn configs/toy-streams.json $run/streams-2 --init $run/streams-1/model --seed 3
+learn configs/toy-streams.json $run/streams-3 --init $run/streams-2/model --seed 4 --steps 1000
 echo "trained in $((($(date +%s) - start) / 60)) minutes" >&2
 
 mkdir -p models/toy examples/clips
-cp $run/streams-2/model/{config.json,model.safetensors,vocab.txt} models/toy/
+cp $run/streams-3/model/{config.json,model.safetensors,vocab.txt} models/toy/
 for i in 0 1 2 3; do
     cp "$world/held-out/media/00000$i.mp4" "examples/clips/toy-$i.mp4"
 done
