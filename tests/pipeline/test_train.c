@@ -141,6 +141,35 @@ static void test_resume(void **state)
     free(log);
 }
 
+/* A run goes on with the texts it began with: other words for one clip are refused. */
+static void test_resume_with_other_texts(void **state)
+{
+    struct train_options train = {0};
+    struct watch watch = {.stop_after = 2};
+    const char *out = test_directory("train-texts");
+    char *text, *caption, *other = str_format("%s.other.jsonl", manifest);
+
+    (void)state;
+    tiny_options(&train, out);
+    assert_int_equal(run(&train, &watch), EARSHOT_ERROR_CANCELLED);
+    assert_ok(file_read_text(manifest, 1 << 20, &text, NULL, &error));
+    caption = strstr(text, "\"captions\"");
+    assert_non_null(caption);
+    caption = strchr(strchr(caption, '['), '"') + 1;
+    *caption = *caption == 'x' ? 'y' : 'x';
+    assert_ok(file_write_atomic(other, text, strlen(text), &error));
+    train.resume = true;
+    watch = (struct watch){0};
+    copy(&train.data, other);
+    assert_int_equal(run(&train, &watch), EARSHOT_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "other clips, texts"));
+    copy(&train.data, manifest);
+    assert_ok(run(&train, &watch));
+    train_options_free(&train);
+    free(other);
+    free(text);
+}
+
 /* Recomputing activations changes memory, not the result. */
 static void test_recompute(void **state)
 {
@@ -535,6 +564,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_resume_with_other_texts),
         cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_unreadable_clips),
