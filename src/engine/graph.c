@@ -248,6 +248,18 @@ static struct tensor *empty_tensor(struct graph *graph)
     return &graph->empty;
 }
 
+static void *activation_bytes(struct graph *graph, size_t size_bytes)
+{
+    void *memory = arena_alloc(&graph->arena, size_bytes);
+
+    if (!memory)
+        graph_fail(graph, EARSHOT_ERROR_MEMORY,
+                   "a step needs more than the %zu bytes reserved for activations (at least %zu); "
+                   "use a smaller batch or clip, or reserve more",
+                   graph->arena.size_bytes, graph->arena.high_water_bytes);
+    return memory;
+}
+
 struct tensor *graph_tensor(struct graph *graph, enum element element, int rank, const int64_t *dim)
 {
     struct tensor *tensor;
@@ -255,15 +267,20 @@ struct tensor *graph_tensor(struct graph *graph, enum element element, int rank,
     if (graph_failed(graph))
         return empty_tensor(graph);
     tensor = tensor_struct(graph, element, rank, dim);
-    tensor->data = arena_alloc(&graph->arena, tensor_bytes(graph, tensor));
-    if (!tensor->data) {
-        graph_fail(graph, EARSHOT_ERROR_MEMORY,
-                   "a step needs more than the %zu bytes reserved for activations (at least %zu); "
-                   "use a smaller batch or clip, or reserve more",
-                   graph->arena.size_bytes, graph->arena.high_water_bytes);
-        return empty_tensor(graph);
-    }
-    return tensor;
+    tensor->data = activation_bytes(graph, tensor_bytes(graph, tensor));
+    return tensor->data ? tensor : empty_tensor(graph);
+}
+
+void *graph_scratch(struct graph *graph, int64_t elements)
+{
+    if (graph_failed(graph))
+        return NULL;
+    return activation_bytes(graph, (size_t)elements * graph->backend->act_bytes);
+}
+
+void graph_scratch_end(struct graph *graph, size_t mark)
+{
+    arena_release(&graph->arena, mark);
 }
 
 struct tensor *graph_view(struct graph *graph, struct tensor *tensor, int rank, const int64_t *dim)

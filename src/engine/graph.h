@@ -150,6 +150,11 @@ bool graph_wants_param(struct graph *graph, const struct param *param);
 void *graph_record(struct graph *graph, size_t size_bytes, size_t activation_mark,
                    void (*backward)(struct graph *, struct node *), struct tensor *out);
 size_t graph_mark(const struct graph *graph);
+/* Memory for the inside of an op, in the arena: `elements` activations, uninitialised, given back
+ * by graph_scratch_end with what graph_mark returned before.  On failure NULL, and the graph has
+ * failed. */
+void *graph_scratch(struct graph *graph, int64_t elements);
+void graph_scratch_end(struct graph *graph, size_t mark);
 /* The gradient to add to: zeros at first; NULL when the tensor needs none. */
 void *graph_gradient(struct graph *graph, struct tensor *tensor);
 /* The same, but when it is new it is not zeroed: then *add is false and all of it must be written.

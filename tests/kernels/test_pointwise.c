@@ -34,7 +34,7 @@ static void gelu_case(struct backend *b, int64_t n)
     float *start = kernel_random(&run, n, 1);
     double *want = kernel_host(&run, (size_t)n * sizeof(double));
     double *slope = kernel_host(&run, (size_t)n * sizeof(double));
-    float *in, *out, *dx, *in_place;
+    float *in, *out, *dx, *in_place, *again;
 
     for (int64_t i = 0; i < n; i++) {
         if (n > 100)
@@ -47,13 +47,15 @@ static void gelu_case(struct backend *b, int64_t n)
     dx = kernel_put_floats(&run, start, n);
     b->gelu_fwd(b, n, in, out);
     kernel_check(&run, "gelu", kernel_get(&run, out), want, n, 7e-7);
-    b->gelu_bwd(b, n, in, kernel_put_floats(&run, dy, n), dx, true);
+    b->gelu_bwd(b, n, in, kernel_put_floats(&run, dy, n), dx, true, NULL);
     kernel_check(&run, "gelu dx", kernel_get(&run, dx), slope, n, 1e-6);
     in_place = kernel_put_floats(&run, dy, n);
-    b->gelu_bwd(b, n, in, in_place, in_place, false);
+    again = kernel_room(&run, n);
+    b->gelu_bwd(b, n, in, in_place, in_place, false, again);
     for (int64_t i = 0; i < n; i++)
         slope[i] -= start[i];
     kernel_check(&run, "gelu dx in place", kernel_get(&run, in_place), slope, n, 1e-6);
+    kernel_check_same(&run, "gelu beside its slope", again, out);
     b->gelu_fwd(b, n, in, in);
     kernel_check_same(&run, "gelu in place", in, out);
     kernel_run_end(&run);

@@ -79,7 +79,7 @@ static void odd_linear_bias(struct graph *g, const struct odd *o)
 
 static void odd_linear_scalar(struct graph *g, const struct odd *o)
 {
-    op_linear_gelu(g, o->scalar, o->w, NULL);
+    op_linear(g, o->scalar, o->w, NULL);
 }
 
 static void odd_self_attention(struct graph *g, const struct odd *o)

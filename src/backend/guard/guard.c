@@ -250,11 +250,11 @@ static void gelu_fwd(struct backend *b, int64_t n, const void *x, void *y)
 }
 
 static void gelu_bwd(struct backend *b, int64_t n, const void *x, const void *dy, void *dx,
-                     bool add)
+                     bool add, void *y)
 {
     struct backend *cpu = guard_enter(b);
 
-    cpu->gelu_bwd(cpu, n, x, dy, dx, add);
+    cpu->gelu_bwd(cpu, n, x, dy, dx, add, y);
     guard_leave(b);
 }
 

@@ -249,8 +249,9 @@ static void gelu_fwd(struct backend *b, int64_t n, const void *x, void *y)
 }
 
 static void gelu_bwd(struct backend *b, int64_t n, const void *x, const void *dy, void *dx,
-                     bool add)
+                     bool add, void *y)
 {
+    (void)y;
     (void)b;
     (void)n;
     (void)x;
