@@ -32,8 +32,9 @@ struct graph {
     struct node *last; /* the newest node: the tape runs through node.previous */
     enum graph_mode mode;
     bool recording;
-    bool replay; /* in the first run of a checkpointed block: its inputs must stay as they are */
-    bool wanted; /* an op met something that wants a gradient, recorded or not */
+    bool replay;    /* in the first run of a checkpointed block: its inputs must stay as they are */
+    bool wanted;    /* an op met something that wants a gradient, recorded or not */
+    int64_t blocks; /* recorded in this step */
     uint64_t seed, stream;
     struct earshot_error error;
     struct tensor empty;          /* what ops get after a failure */
@@ -148,6 +149,7 @@ void graph_begin(struct graph *graph, enum graph_mode mode, uint64_t seed, uint6
     graph->mode = mode;
     graph->recording = mode != GRAPH_INFER;
     graph->replay = graph->wanted = false;
+    graph->blocks = 0;
     graph->seed = seed;
     graph->stream = step << 20;
     graph->last = NULL;
@@ -195,6 +197,11 @@ struct graph_options graph_needs(const struct graph *graph)
     needs.activation_bytes = graph->arena.high_water_bytes;
     needs.gradient_bytes = graph->pool.high_water_bytes;
     return needs;
+}
+
+int64_t graph_block_count(const struct graph *graph)
+{
+    return graph->blocks;
 }
 
 struct backend *graph_backend(const struct graph *graph)
@@ -617,7 +624,7 @@ void graph_block(struct graph *graph, graph_block_function function, const void 
     void *copy = NULL;
 
     memcpy(saved.in, in, (size_t)in_count * sizeof *in); /* in and out may be one array */
-    if (recording && !graph->options.checkpoint) {
+    if (recording && graph->blocks++ >= graph->options.checkpoint) {
         run_recorded(graph, function, context, in_count, in, out_count, out);
         return;
     }

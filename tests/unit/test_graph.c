@@ -28,7 +28,7 @@ void *aligned_alloc(size_t alignment, size_t size)
 
 static struct graph *open_graph(size_t activations, size_t gradients, bool checkpoint)
 {
-    struct graph_options options = {activations, gradients, checkpoint};
+    struct graph_options options = {activations, gradients, checkpoint ? GRAPH_CHECKPOINT_ALL : 0};
     struct earshot_error error;
     struct graph *g;
 
