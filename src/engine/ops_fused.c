@@ -83,6 +83,13 @@ static void norm_forward(struct backend *b, const struct norm_layer *l, int64_t 
                       y, stats);
 }
 
+static void norm_again(struct backend *b, const struct norm_layer *l, int64_t rows, const void *x,
+                       const float *stats, void *y)
+{
+    b->layer_norm_again(b, rows, l->weight->elements, x, l->weight->value, l->bias->value, stats,
+                        y);
+}
+
 static void norm_backward(struct backend *b, const struct norm_layer *l, int64_t rows,
                           const void *x, const float *stats, const void *dy, void *dx)
 {
@@ -117,7 +124,7 @@ static void norm_linear_backward_ordered(struct graph *g, const struct norm_line
 
     if (graph_failed(g))
         return;
-    norm_forward(b, &n->norm, rows, n->x->data, normed, NULL);
+    norm_again(b, &n->norm, rows, n->x->data, n->stats->data, normed);
     b->gather_rows_fwd(b, places, c, n->order.to->data, rows, normed, ordered);
     linear_backward(b, &n->linear, places, ordered, dy, dordered);
     /* From here on the gradient of the norm stands where the norm stood. */
@@ -136,11 +143,11 @@ static void norm_linear_backward_blocks(struct graph *g, const struct norm_linea
     for (int64_t r = 0; r < rows && !graph_failed(g); r += step) {
         int64_t count = rows - r < step ? rows - r : step;
         const void *x = at(b, n->x->data, r * c);
+        const float *stats = (const float *)n->stats->data + 2 * r;
 
-        norm_forward(b, &n->norm, count, x, normed, NULL);
+        norm_again(b, &n->norm, count, x, stats, normed);
         linear_backward(b, &n->linear, count, normed, at(b, dy, r * out), dnormed);
-        norm_backward(b, &n->norm, count, x, (const float *)n->stats->data + 2 * r, dnormed,
-                      at(b, dx, r * c));
+        norm_backward(b, &n->norm, count, x, stats, dnormed, at(b, dx, r * c));
     }
 }
 
@@ -370,6 +377,7 @@ static void mlp_block_backward(struct backend *b, const struct mlp_node *n, int6
     const struct linear_layer *fc1 = &n->mlp.fc1, *fc2 = &n->mlp.fc2;
     int64_t c = tensor_last(n->x), wide = tensor_last(n->pre);
     const void *x = at(b, n->x->data, r * c), *pre = at(b, n->pre->data, r * wide);
+    const float *stats;
 
     dy = at(b, dy, r * c);
     dx = at(b, dx, r * c);
@@ -381,9 +389,10 @@ static void mlp_block_backward(struct backend *b, const struct mlp_node *n, int6
                       fc1->weight->gradient, fc1->bias ? fc1->bias->gradient : NULL);
         return;
     }
-    norm_forward(b, &n->norm, count, x, normed, NULL);
+    stats = (const float *)n->stats->data + 2 * r;
+    norm_again(b, &n->norm, count, x, stats, normed);
     linear_backward(b, fc1, count, normed, dhidden, dnormed);
-    norm_backward(b, &n->norm, count, x, (const float *)n->stats->data + 2 * r, dnormed, dx);
+    norm_backward(b, &n->norm, count, x, stats, dnormed, dx);
 }
 
 static void mlp_backward(struct graph *g, struct node *node)

@@ -197,7 +197,7 @@ static void layer_norm_case(struct backend *b, const struct rows *r)
     int64_t n = r->rows * r->c, c = r->c;
     float *x = kernel_random(&run, n, 2), *gamma = kernel_random(&run, c, 1);
     float *beta = kernel_random(&run, c, 1), *dy = kernel_random(&run, n, 1);
-    float *start = kernel_random(&run, n + 2 * c, 1), *out[6], *in[4];
+    float *start = kernel_random(&run, n + 2 * c, 1), *out[6], *in[4], *again;
     double *y = kernel_host(&run, (size_t)n * sizeof(double));
     double *stats = kernel_host(&run, (size_t)r->rows * 2 * sizeof(double));
     double *grad = kernel_host(&run, (size_t)(n + 2 * c) * sizeof(double));
@@ -242,6 +242,9 @@ static void layer_norm_case(struct backend *b, const struct rows *r)
     kernel_check(&run, "layer norm", kernel_get(&run, out[0]), y, n, 1e-5);
     kernel_check(&run, "layer norm stats", kernel_get(&run, out[2]), stats, 2 * r->rows, 3e-6);
     kernel_check_same(&run, "layer norm without stats", out[0], out[1]);
+    again = kernel_room(&run, n);
+    b->layer_norm_again(b, r->rows, c, in[0], in[1], in[2], out[2], again);
+    kernel_check_same(&run, "layer norm again", out[0], again);
     for (int pass = 0; pass < 2; pass++) {
         float *dx = kernel_put_floats(&run, start, n), *dg = kernel_put_floats(&run, start + n, c);
         float *db = kernel_put_floats(&run, start + n + c, c);
