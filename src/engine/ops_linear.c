@@ -30,7 +30,6 @@ void op_shape_error(struct graph *g, const char *op, const struct tensor *x, con
 struct linear_node {
     struct node node;
     struct tensor *x, *y;
-    struct tensor *pre; /* what GELU was given; NULL without GELU */
     struct param *w, *bias;
 };
 
@@ -45,19 +44,16 @@ static void linear_backward(struct graph *g, struct node *node)
 
     if (graph_failed(g))
         return;
-    if (n->pre) /* nobody else reads dy any more */
-        b->gelu_bwd(b, n->y->elements, n->pre->data, dy, dy, false);
     b->linear_bwd(b, rows, in, out, n->x->data, n->w->value, dy, dx, add_dx, n->w->gradient,
                   n->bias ? n->bias->gradient : NULL);
 }
 
-static struct tensor *linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias,
-                             bool gelu)
+struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias)
 {
     struct backend *b = graph_backend(g);
     size_t mark = graph_mark(g);
     int64_t in = tensor_last(x), rows = tensor_rows(x), out = w->dim[0], dim[RANK_MAX];
-    struct tensor *y, *pre = NULL;
+    struct tensor *y;
     struct linear_node *n;
     bool record = graph_wants(g, x) || graph_wants_param(g, w) || graph_wants_param(g, bias);
 
@@ -67,36 +63,14 @@ static struct tensor *linear(struct graph *g, struct tensor *x, struct param *w,
     for (int i = 0; i < x->rank; i++)
         dim[i] = i == x->rank - 1 ? out : x->dim[i];
     y = graph_tensor(g, ELEMENT_ACT, x->rank, dim);
-    if (gelu && (record || !b->linear_gelu_fwd))
-        pre = record ? graph_tensor(g, ELEMENT_ACT, x->rank, dim) : y;
     if (graph_failed(g))
         return y;
-    if (gelu && b->linear_gelu_fwd) {
-        b->linear_gelu_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL, y->data,
-                           pre ? pre->data : NULL);
-    } else {
-        b->linear_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL,
-                      gelu ? pre->data : y->data);
-        if (gelu)
-            b->gelu_fwd(b, y->elements, pre->data, y->data);
-    }
+    b->linear_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL, y->data);
     if (record && (n = graph_record(g, sizeof *n, mark, linear_backward, y))) {
         n->x = x;
         n->y = y;
-        n->pre = pre;
         n->w = w;
         n->bias = bias;
     }
     return y;
-}
-
-struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias)
-{
-    return linear(g, x, w, bias, false);
-}
-
-struct tensor *op_linear_gelu(struct graph *g, struct tensor *x, struct param *w,
-                              struct param *bias)
-{
-    return linear(g, x, w, bias, true);
 }

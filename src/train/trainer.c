@@ -177,9 +177,18 @@ static enum earshot_status open_graph(struct trainer *t, struct earshot_error *e
         status = model_cost(&t->captioner->config, &question, &scoring, error);
     if (status != EARSHOT_OK)
         return status;
+    if (question.limit_bytes && model_cost_bytes(&cost) > question.limit_bytes)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "weights, optimiser and a step take %s even when every block is computed "
+                         "again, memory_mb allows %lld MB: use a smaller batch_size or a larger "
+                         "memory_mb",
+                         str_bytes(activations, (double)model_cost_bytes(&cost)),
+                         (long long)t->options->memory_mb);
+    if (question.limit_bytes && cost.memory.checkpoint < GRAPH_CHECKPOINT_ALL)
+        log_message(LOG_INFO, "%lld blocks are computed again to fit memory_mb",
+                    (long long)cost.memory.checkpoint);
     cost.memory.activation_bytes =
         larger(cost.memory.activation_bytes, scoring.memory.activation_bytes);
-    cost.memory.checkpoint = t->options->recompute;
     log_message(LOG_INFO, "%lld parameters; %s for them and the optimiser, up to %s for a step",
                 (long long)cost.parameters, str_bytes(parameters, (double)cost.parameter_bytes),
                 str_bytes(activations,

@@ -170,25 +170,38 @@ static void test_resume_with_other_texts(void **state)
     free(text);
 }
 
-/* Recomputing activations changes memory, not the result. */
+static void count_recomputing(void *context, enum log_level level, const char *line)
+{
+    (void)level;
+    *(int *)context += strstr(line, "blocks are computed again") != NULL;
+}
+
+/* Recomputing activations, all or some, changes memory, not the result. */
 static void test_recompute(void **state)
 {
-    char folder[2][1024];
+    char folder[3][1024];
+    int said = 0;
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    log_set_sink(count_recomputing, &said);
+    for (int i = 0; i < 3; i++) {
         struct train_options train = {0};
         struct watch watch = {0};
 
         snprintf(folder[i], sizeof folder[i], "%s",
-                 test_directory(i ? "train-recompute" : "train-keep"));
+                 test_directory(i == 0   ? "train-keep"
+                                : i == 1 ? "train-recompute"
+                                         : "train-recompute-some"));
         tiny_options(&train, folder[i]);
         train.steps = 3;
-        train.recompute = i;
+        train.recompute = i == 1;
+        train.memory_mb = i == 2 ? 3 : 0;
         assert_ok(run(&train, &watch));
         train_options_free(&train);
+        assert_same_file(folder[0], folder[i], "model/model.safetensors");
+        assert_int_equal(said, i == 2);
     }
-    assert_same_file(folder[0], folder[1], "model/model.safetensors");
+    log_set_sink(NULL, NULL);
 }
 
 /* A learning rate that throws the weights to infinity: later steps are skipped, counted and said,
