@@ -20,8 +20,6 @@
 #define BLOCK_FLOATS (126 * DEPTH_MAX)
 /* Tiles that it takes to ask for a whole panel when every two of depth ask for half a line. */
 #define FETCH_TILES 8
-/* Floats of a cache line. */
-#define LINE_FLOATS 16
 /* Rows of packed panels that stay in the second-level cache: half a megabyte. */
 #define RESIDENT_ROWS (131072 / TILE_COLUMNS)
 /* Fewer rows than this are not worth packing w for. */
