@@ -151,8 +151,8 @@ static void run_attention(struct backend *b, const struct bench_case *c, float *
         a.regions = c->size[0];
     }
     if (backward)
-        b->attention_bwd(b, &a, m[0], m[0] + d, m[0] + 2 * d, m[1], m[3], m[4], m[5], m[5] + d,
-                         m[5] + 2 * d, c->flags & BIAS ? m[6] : NULL);
+        b->attention_bwd(b, &a, m[0], m[0] + d, m[0] + 2 * d, m[1], m[3], m[4], m[5], true,
+                         m[5] + d, m[5] + 2 * d, true, c->flags & BIAS ? m[6] : NULL);
     else
         b->attention_fwd(b, &a, m[0], m[0] + d, m[0] + 2 * d, m[1], m[3], NULL);
 }

@@ -111,10 +111,13 @@ struct backend {
      * [batch, heads, nq, nk] (f32) are for pictures and may be NULL. */
     void (*attention_fwd)(struct backend *b, const struct attention *a, const void *q,
                           const void *k, const void *v, void *o, float *lse, float *probabilities);
-    /* Strides of dq, dk, dv, do are those of q, k, v, o.  dbias[heads, nq, nk]. */
+    /* Strides of dq, dk, dv, do are those of q, k, v, o.  dbias[heads, nq, nk].  Without add_dq, dq
+     * is written where there is a query; without add_dkv, dk and dv where there is a key, but not
+     * when there are no queries (or no keys) at all. */
     void (*attention_bwd)(struct backend *b, const struct attention *a, const void *q,
                           const void *k, const void *v, const void *o, const float *lse,
-                          const void *dout, void *dq, void *dk, void *dv, float *dbias);
+                          const void *dout, void *dq, bool add_dq, void *dk, void *dv, bool add_dkv,
+                          float *dbias);
     /* bias[h, i] = table[index[i], h] for i < n (n = nq * nk); index may repeat. */
     void (*bias_gather_fwd)(struct backend *b, int64_t heads, int64_t n, const int32_t *index,
                             const float *table, float *bias);

@@ -21,15 +21,21 @@ static void attention_backward(struct graph *g, struct node *node)
     struct attention_node *n = (struct attention_node *)node;
     struct backend *b = graph_backend(g);
     void *dout = graph_gradient(g, n->o);
-    void *dq = graph_gradient(g, n->q);
-    void *dkv = graph_gradient(g, n->kv);
+    /* Every element of a new gradient is written, unless some keys, or all, take no part. */
+    bool all = n->shape.nq > 0 && n->shape.nk > 0 && n->shape.nk == n->kv->dim[1];
+    bool add_dq = true, add_dkv = true, self = n->q == n->kv;
+    void *dq = all ? graph_gradient_unset(g, n->q, &add_dq) : graph_gradient(g, n->q);
+    void *dkv = self  ? dq
+                : all ? graph_gradient_unset(g, n->kv, &add_dkv)
+                      : graph_gradient(g, n->kv);
     float *dbias = graph_gradient(g, n->bias);
 
     if (graph_failed(g))
         return;
     b->attention_bwd(b, &n->shape, n->q->data, at(b, n->kv->data, n->k_offset),
-                     at(b, n->kv->data, n->v_offset), n->o->data, n->lse->data, dout, dq,
-                     at(b, dkv, n->k_offset), at(b, dkv, n->v_offset), dbias);
+                     at(b, n->kv->data, n->v_offset), n->o->data, n->lse->data, dout, dq, add_dq,
+                     at(b, dkv, n->k_offset), at(b, dkv, n->v_offset), self ? add_dq : add_dkv,
+                     dbias);
 }
 
 static struct tensor *attention(struct graph *g, struct attention shape, struct tensor *q,

@@ -295,6 +295,35 @@ static void put_gradients(struct problem *p, bool packed, float start, float *to
     to[2] = packed ? to[0] + 2 * width : constant(p, p->v_size, start);
 }
 
+/* Gradients that are written are those that are added to zeros; between heads' rows, where there
+ * are gaps, nothing is. */
+static void check_written(struct problem *p, bool packed, float *const in[3], const float *o,
+                          const float *lse, const float *dout)
+{
+    const int64_t size[3] = {p->q_size, p->k_size, p->v_size};
+    struct backend *b = p->run.b;
+    float *added[3], *written[3];
+
+    put_gradients(p, packed, 0, added);
+    put_gradients(p, packed, 7, written);
+    b->attention_bwd(b, &p->d, in[0], in[1], in[2], o, lse, dout, added[0], true, added[1],
+                     added[2], true, NULL);
+    b->attention_bwd(b, &p->d, in[0], in[1], in[2], o, lse, dout, written[0], false, written[1],
+                     written[2], false, NULL);
+    for (int i = 0; i < (packed ? 1 : 3); i++) {
+        const float *x = kernel_get(&p->run, added[i]), *y = kernel_get(&p->run, written[i]);
+        int64_t gaps = 0;
+
+        for (int64_t j = 0; j < size[i]; j++) {
+            bool gap = x[j] == 0 && y[j] == 7;
+
+            gaps += gap;
+            assert_true(gap || x[j] == y[j]);
+        }
+        assert_true(!packed || gaps == 0);
+    }
+}
+
 static void run_shape(const struct shape *s, struct backend *b)
 {
     const float start = 0.25f;
@@ -313,17 +342,24 @@ static void run_shape(const struct shape *s, struct backend *b)
     put_gradients(&p, packed, start, one);
     dbias = constant(&p, p.bias_size, start);
     dbias_one = constant(&p, p.bias_size, start);
-    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, all[0], all[1], all[2], dbias);
-    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, one[0], NULL, NULL, NULL);
-    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, NULL, one[1], NULL, NULL);
-    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, NULL, NULL, one[2], NULL);
-    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, NULL, NULL, NULL, dbias_one);
+    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, all[0], true, all[1], all[2], true,
+                     dbias);
+    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, one[0], true, NULL, NULL, true,
+                     NULL);
+    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, NULL, true, one[1], NULL, true,
+                     NULL);
+    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, NULL, true, NULL, one[2], true,
+                     NULL);
+    b->attention_bwd(b, &p.d, in[0], in[1], in[2], o, lse, dout, NULL, true, NULL, NULL, true,
+                     dbias_one);
     kernel_check(&p.run, "dbias", kernel_get(&p.run, dbias), e.dbias, p.bias_size,
                  GRADIENT_TOLERANCE);
     kernel_check_same(&p.run, "dbias", dbias, dbias_one);
     for (int i = 0; i < (packed ? 1 : 3); i++)
         kernel_check_same(&p.run, "dq, dk, dv", all[i], one[i]);
     check_gradients(&p, &e, packed, all);
+    if (p.d.nq > 0 && p.d.nk > 0)
+        check_written(&p, packed, in, o, lse, dout);
     kernel_run_end(&p.run);
 }
 

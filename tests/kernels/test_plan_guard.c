@@ -33,7 +33,7 @@ static void plan_counts(void **state)
     b->attention_fwd(b, &a, x, x, x, y, NULL, NULL);
     assert_true(backend_plan_multiply_adds(b) == 2 * 2 * 3 * 14 * 7);
     backend_plan_reset(b);
-    b->attention_bwd(b, &a, x, x, x, y, NULL, y, y, y, y, NULL);
+    b->attention_bwd(b, &a, x, x, x, y, NULL, y, y, true, y, y, true, NULL);
     assert_true(backend_plan_multiply_adds(b) == 5 * 2 * 3 * 14 * 7);
     b->download_act(b, &loss, x, 1);
     assert_true(loss == 0);

@@ -195,11 +195,12 @@ static void attention_fwd(struct backend *b, const struct attention *a, const vo
 
 static void attention_bwd(struct backend *b, const struct attention *a, const void *q,
                           const void *k, const void *v, const void *o, const float *lse,
-                          const void *dout, void *dq, void *dk, void *dv, float *dbias)
+                          const void *dout, void *dq, bool add_dq, void *dk, void *dv, bool add_dkv,
+                          float *dbias)
 {
     struct backend *cpu = guard_enter(b);
 
-    cpu->attention_bwd(cpu, a, q, k, v, o, lse, dout, dq, dk, dv, dbias);
+    cpu->attention_bwd(cpu, a, q, k, v, o, lse, dout, dq, add_dq, dk, dv, add_dkv, dbias);
     guard_leave(b);
 }
 

@@ -113,7 +113,8 @@ static void attention_fwd(struct backend *b, const struct attention *a, const vo
 /* The scores again, do v^T, and one product for each of dq, dk, dv. */
 static void attention_bwd(struct backend *b, const struct attention *a, const void *q,
                           const void *k, const void *v, const void *o, const float *lse,
-                          const void *dout, void *dq, void *dk, void *dv, float *dbias)
+                          const void *dout, void *dq, bool add_dq, void *dk, void *dv, bool add_dkv,
+                          float *dbias)
 {
     (void)q;
     (void)k;
@@ -121,6 +122,8 @@ static void attention_bwd(struct backend *b, const struct attention *a, const vo
     (void)o;
     (void)lse;
     (void)dout;
+    (void)add_dq;
+    (void)add_dkv;
     (void)dbias;
     count(b, (2 + (dq != NULL) + (dk != NULL) + (dv != NULL)) * visible_pairs(a) *
                  (double)a->head_dim);

@@ -22,6 +22,7 @@
 struct gradients {
     const float *q, *k, *v, *o, *dout, *lse;
     float *dq, *dk, *dv;
+    bool add_dq, add_dkv;
 };
 
 /* One head of one problem: where its parts start. */
@@ -30,6 +31,7 @@ struct task {
     const float *o, *dout, *lse;
     float *dq, *dk, *dv;
     float *dbias; /* [nq, nk] or NULL */
+    bool add_dq, add_dk, add_dv;
 };
 
 /* Packed keys: columns for the scores, scaled rows for dq; values: columns for do . v.  Queries:
@@ -60,31 +62,54 @@ static struct workspace workspace_of(const struct backend *b, const struct atten
     return w;
 }
 
-/*
- * Scores p[0, keys) become probabilities, do . v in ds[0, keys) becomes dS; both are 0 from keys to
- * the next whole vector.  lse is in units of ln 2.
- */
+/* n scores in p become probabilities, do . v in ds becomes dS, both are 0 behind them. */
+INLINE void softmax_part_bwd(int64_t n, float *p, float *ds, const float *bias, const int32_t *seen,
+                             int32_t region, vec lse, vec delta, float *dbias)
+{
+    vec x = v_load(p), d = v_load(ds);
+
+    if (bias)
+        x = v_fma(v_load_first(bias, n), v_set(LOG2_E), x);
+    if (seen)
+        x = v_where_equal(seen, region, x, v_set(-INFINITY));
+    x = v_exp2_down(x - lse);
+    d = x * (d - delta);
+    v_store(p, x);
+    v_store(ds, d);
+    if (dbias)
+        v_store_first(dbias, n, v_load_first(dbias, n) + d);
+    for (int64_t i = n; i < VW; i++)
+        p[i] = ds[i] = 0;
+}
+
+INLINE void softmax_parts_bwd(int64_t keys, float *p, float *ds, const float *bias,
+                              const int32_t *seen, int32_t region, vec lse, vec delta, float *dbias)
+{
+    int64_t j = 0;
+
+    for (; j + VW <= keys; j += VW)
+        softmax_part_bwd(VW, p + j, ds + j, bias ? bias + j : NULL, seen ? seen + j : NULL, region,
+                         lse, delta, dbias ? dbias + j : NULL);
+    if (j < keys)
+        softmax_part_bwd(keys - j, p + j, ds + j, bias ? bias + j : NULL, seen ? seen + j : NULL,
+                         region, lse, delta, dbias ? dbias + j : NULL);
+}
+
+/* A row of scores.  lse is in units of ln 2.  Each case is a loop without questions. */
 static void softmax_row_bwd(int64_t keys, float *p, float *ds, const float *bias,
-                            const int32_t *seen, int32_t region, float lse, float delta,
+                            const int32_t *seen, int32_t region, float lse_value, float delta_value,
                             float *dbias)
 {
-    for (int64_t j = 0; j < keys; j += VW) {
-        int64_t n = keys - j < VW ? keys - j : VW;
-        vec x = v_load(p + j), d = v_load(ds + j);
+    vec lse = v_set(lse_value), delta = v_set(delta_value);
 
-        if (bias)
-            x = v_fma(v_load_first(bias + j, n), v_set(LOG2_E), x);
-        if (seen)
-            x = v_where_equal(seen + j, region, x, v_set(-INFINITY));
-        x = v_exp2_down(x - v_set(lse));
-        d = x * (d - v_set(delta));
-        v_store(p + j, x);
-        v_store(ds + j, d);
-        if (dbias)
-            v_store_first(dbias + j, n, v_load_first(dbias + j, n) + d);
-        for (int64_t i = n; i < VW; i++)
-            p[j + i] = ds[j + i] = 0;
-    }
+    if (bias && dbias && seen)
+        softmax_parts_bwd(keys, p, ds, bias, seen, region, lse, delta, dbias);
+    else if (bias && dbias)
+        softmax_parts_bwd(keys, p, ds, bias, NULL, 0, lse, delta, dbias);
+    else if (!bias && !dbias && !seen)
+        softmax_parts_bwd(keys, p, ds, NULL, NULL, 0, lse, delta, NULL);
+    else
+        softmax_parts_bwd(keys, p, ds, bias, seen, region, lse, delta, dbias);
 }
 
 static float dot(int64_t n, const float *x, const float *y)
@@ -118,15 +143,15 @@ static void row_bwd(const struct task *t, const struct workspace *w, int64_t i, 
         p[j] = ds[j] = 0;
 }
 
-/* to[keys, head_dim] += x^T y for the scores x of `queries` rows and packed rows y. */
+/* to[keys, head_dim] (+)= x^T y for the scores x of `queries` rows and packed rows y. */
 static void add_transposed(const struct attention *a, int64_t keys, int64_t queries, const float *x,
-                           int64_t room, const float *y, float *to, int64_t stride)
+                           int64_t room, const float *y, bool add, float *to, int64_t stride)
 {
     for (int64_t c = 0; c < a->head_dim; c += TILE_COLUMNS)
         for (int64_t j = 0; j < keys; j += TILE_ROWS)
             gemm_tile_at(keys - j < TILE_ROWS ? (int)(keys - j) : TILE_ROWS,
                          a->head_dim - c < TILE_COLUMNS ? a->head_dim - c : TILE_COLUMNS, queries,
-                         x + j, room, y + c * queries, NULL, true, to + j * stride + c, stride);
+                         x + j, room, y + c * queries, NULL, add, to + j * stride + c, stride);
 }
 
 /* Queries [i, i + queries) against the packed keys [first, first + keys). */
@@ -151,19 +176,19 @@ static void block_bwd(const struct task *t, const struct workspace *w, int64_t i
             row_bwd(t, w, i + j, first, keys, n, masked, w->p + j * room, w->ds + j * room);
         for (int64_t c = 0; t->dq && c < d; c += TILE_COLUMNS)
             gemm_tile(rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, n, w->ds + r * room, room,
-                      w->key_rows + c * keys, NULL, true, t->dq + (i + r) * a->q_stride + c,
-                      a->q_stride);
+                      w->key_rows + c * keys, NULL, t->add_dq || first > 0,
+                      t->dq + (i + r) * a->q_stride + c, a->q_stride);
     }
     if (t->dk) {
         copy_scaled(queries, d, a->scale, t->h.q + i * a->q_stride, a->q_stride, w->query);
         pack_rows(w->query, d, queries, d, NULL, w->query_rows);
-        add_transposed(a, n, queries, w->ds, room, w->query_rows, t->dk + first * a->k_stride,
-                       a->k_stride);
+        add_transposed(a, n, queries, w->ds, room, w->query_rows, t->add_dk || i > 0,
+                       t->dk + first * a->k_stride, a->k_stride);
     }
     if (t->dv) {
         pack_rows(t->dout + i * a->o_stride, a->o_stride, queries, d, NULL, w->dout_rows);
-        add_transposed(a, n, queries, w->p, room, w->dout_rows, t->dv + first * a->v_stride,
-                       a->v_stride);
+        add_transposed(a, n, queries, w->p, room, w->dout_rows, t->add_dv || i > 0,
+                       t->dv + first * a->v_stride, a->v_stride);
     }
 }
 
@@ -196,6 +221,30 @@ static void task_bwd(const struct task *t, const struct workspace *w)
     }
 }
 
+static void zero_rows(int64_t rows, int64_t columns, float *x, int64_t stride)
+{
+    for (int64_t i = 0; i < rows; i++)
+        memset(x + i * stride, 0, (size_t)columns * sizeof(float));
+}
+
+/* Whether problem n's gradients are added: always where problems share them.  Causal queries do not
+ * write the gradients of keys that they do not see. */
+static void start_gradients(struct task *t, const struct gradients *g, int64_t n)
+{
+    const struct attention *a = t->h.a;
+
+    t->add_dq = g->add_dq || (n > 0 && !a->q_batch);
+    t->add_dk = g->add_dkv || (n > 0 && !a->k_batch);
+    t->add_dv = g->add_dkv || (n > 0 && !a->v_batch);
+    if (!a->causal)
+        return;
+    if (t->dk && !t->add_dk)
+        zero_rows(a->nk, a->head_dim, t->dk, a->k_stride);
+    if (t->dv && !t->add_dv)
+        zero_rows(a->nk, a->head_dim, t->dv, a->v_stride);
+    t->add_dk = t->add_dv = true;
+}
+
 static void head_bwd(const struct attention *a, const struct gradients *g, int64_t n, int64_t h,
                      const struct workspace *w, float *dbias)
 {
@@ -208,6 +257,7 @@ static void head_bwd(const struct attention *a, const struct gradients *g, int64
     t.dq = g->dq ? g->dq + n * a->q_batch + at : NULL;
     t.dk = g->dk ? g->dk + n * a->k_batch + at : NULL;
     t.dv = g->dv ? g->dv + n * a->v_batch + at : NULL;
+    start_gradients(&t, g, n);
     task_bwd(&t, w);
 }
 
@@ -253,9 +303,10 @@ static void shares_bwd(struct backend *b, const struct attention *a, const struc
 
 static void attention_bwd(struct backend *b, const struct attention *a, const void *q,
                           const void *k, const void *v, const void *o, const float *lse,
-                          const void *dout, void *dq, void *dk, void *dv, float *dbias)
+                          const void *dout, void *dq, bool add_dq, void *dk, void *dv, bool add_dkv,
+                          float *dbias)
 {
-    const struct gradients g = {q, k, v, o, dout, lse, dq, dk, dv};
+    const struct gradients g = {q, k, v, o, dout, lse, dq, dk, dv, add_dq, add_dkv};
     int64_t pairs = a->nq * a->nk;
     int team = cpu_team(b, (double)(a->batch * a->heads) * (double)pairs * (double)a->head_dim / 2);
     const unsigned char *scratch = cpu_thread_scratch(b, 0);
