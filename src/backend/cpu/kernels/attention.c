@@ -174,19 +174,22 @@ static struct row_terms row_terms(const struct task *t, const struct workspace *
     };
 }
 
-/* Asks for what the task after this one reads of the tokens [i, i + rows): their keys and values
- * will be packed, row by row and far apart, before anything is computed. */
+/* Asks for what the next task reads of the tokens [i, i + rows): their keys and values will be
+ * packed, row by row and far apart, before anything is computed.  And for the next rows of o. */
 static void ask_for_next(const struct task *t, int64_t i, int rows)
 {
     const struct attention *a = t->h.a;
+    int64_t end = t->first_query + t->queries;
 
-    for (int64_t c = 0; c < a->head_dim; c += LINE_FLOATS)
-        for (int64_t j = i; j < i + rows; j++) {
-            if (j < a->nk) {
-                __builtin_prefetch(t->next.k + j * a->k_stride + c, 0, 2);
-                __builtin_prefetch(t->next.v + j * a->v_stride + c, 0, 2);
-            }
+    for (int64_t j = i; j < i + rows; j++)
+        for (int64_t c = 0; c < a->head_dim; c += LINE_FLOATS) {
+            if (j + TILE_ROWS < end)
+                __builtin_prefetch(t->o + (j + TILE_ROWS) * a->o_stride + c, 1, 2);
+            if (!t->next.q)
+                continue;
             __builtin_prefetch(t->next.q + j * a->q_stride + c, 0, 2);
+            __builtin_prefetch(t->next.k + j * a->k_stride + c, 0, 2);
+            __builtin_prefetch(t->next.v + j * a->v_stride + c, 0, 2);
         }
 }
 
@@ -202,7 +205,7 @@ static void attend_tile(const struct task *t, const struct workspace *w, int64_t
 
     if (t->h.bias)
         ahead = (struct gemm_ahead){t->h.bias + (i + TILE_ROWS) * a->nk + first, LINE_FLOATS};
-    if (first == 0 && t->next.q)
+    if (first == 0)
         ask_for_next(t, i, rows);
     copy_scaled(rows, d, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
     for (int64_t j = 0; j < seen_keys; j += TILE_COLUMNS) {
@@ -380,7 +383,7 @@ static void attention_fwd(struct backend *b, const struct attention *a, const vo
         struct task t = {.h = head_of(a, n, h, q, k, v), .first_query = first};
         int64_t next = (i + team) / parts;
 
-        if (parts == 1 && next < heads)
+        if (parts == 1 && a->nq == a->nk && next < heads)
             t.next = head_at(a, next / a->heads, next % a->heads, q, k, v);
         t.queries = a->nq - first < queries ? a->nq - first : queries;
         t.o = (float *)o + n * a->o_batch + h * a->head_dim;

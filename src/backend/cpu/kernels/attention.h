@@ -11,7 +11,7 @@
  * second. */
 #define KEYS_MAX 512
 /* Queries per task at most. */
-#define QUERIES_MAX 1024
+#define QUERIES_MAX 2048
 /* Scores are kept in units of ln 2, so that exponentials are powers of 2. */
 #define LOG2_E 1.44269504f
 #define LN_2 0.693147181f
