@@ -14,8 +14,6 @@
 #define TILE_ROWS 6
 #endif
 #define TILE_COLUMNS (2 * VW)
-/* Floats of a cache line, as most processors have it. */
-#define LINE_FLOATS 16
 
 /* Every instruction set has its own. */
 #define gemm_tile SIMD(gemm_tile)

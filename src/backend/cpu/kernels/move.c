@@ -5,6 +5,7 @@
  * bits do not depend on the threads.
  */
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/vec.h"
 
 #include <omp.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 /* Columns per task where a sum over rows is divided by columns. */
 #define COLUMNS 64
 #define TILE 16
+/* Rows between the one that is copied and the one that is asked for. */
+#define GATHER_AHEAD 8
 
 static void gather_rows_fwd(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
                             int64_t x_rows, const void *x, void *y)
@@ -23,6 +26,10 @@ static void gather_rows_fwd(struct backend *b, int64_t rows, int64_t c, const in
     (void)x_rows;
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
     for (int64_t i = 0; i < rows; i++) {
+        if (i + GATHER_AHEAD < rows && index[i + GATHER_AHEAD] >= 0) {
+            v_ask(xf + index[i + GATHER_AHEAD] * c, c);
+            v_ask(yf + (i + GATHER_AHEAD) * c, c);
+        }
         if (index[i] < 0)
             memset(yf + i * c, 0, (size_t)c * sizeof(float));
         else

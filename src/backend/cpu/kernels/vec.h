@@ -21,6 +21,15 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Floats of a cache line, as most processors have it. */
+#define LINE_FLOATS 16
+/* Asks for the lines of p[0, n), to be in the second-level cache soon; p may be anywhere. */
+INLINE void v_ask(const float *p, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += LINE_FLOATS)
+        __builtin_prefetch(p + i, 0, 2);
+}
+
 #if defined(__AVX512F__)
 
 #include <immintrin.h>
