@@ -61,6 +61,9 @@ static struct tensor *linear(struct graph *g, struct tensor *x, struct param *w,
     struct linear_node *n;
     bool record = graph_wants(g, x) || graph_wants_param(g, w) || graph_wants_param(g, bias);
 
+    if (!graph_failed(g) && record && w->low.type != WEIGHT_F32)
+        graph_fail(g, EARSHOT_ERROR_INTERNAL, "%s is %s: no gradient passes through it", w->name,
+                   weight_type_name(w->low.type));
     if (!graph_failed(g) &&
         (!x->rank || w->elements != out * in || (bias && bias->elements != out)))
         op_shape_error(g, w->name, x, "a last axis that fits this weight");
@@ -71,7 +74,10 @@ static struct tensor *linear(struct graph *g, struct tensor *x, struct param *w,
         pre = record ? graph_tensor(g, ELEMENT_ACT, x->rank, dim) : y;
     if (graph_failed(g))
         return y;
-    if (gelu && b->linear_gelu_fwd) {
+    if (w->low.type != WEIGHT_F32) {
+        b->linear_low_fwd(b, rows, in, out, x->data, &w->low, bias ? bias->value : NULL, gelu,
+                          y->data);
+    } else if (gelu && b->linear_gelu_fwd) {
         b->linear_gelu_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL, y->data,
                            pre ? pre->data : NULL);
     } else {

@@ -24,15 +24,16 @@
 #include "backend/cpu/kernels/vec_low.h"
 #include "backend/cpu/kernels/vec_math.h"
 #include "backend/cpu/low_matmul.h"
+#include "base/bfloat.h"
 
 /* Fewer rows than this are not worth rounding x for (oneDNN packs w on each call) ... */
 #define MATMUL_ROWS 10
 /* ... nor packing w as f32 for. */
 #define PACK_ROWS 16
-/* x, rounded, and y of one block of rows: half of a second-level cache. */
-#define BLOCK_BYTES 1048576
+/* x, rounded, and y of one block of rows: a quarter of a second-level cache. */
+#define BLOCK_BYTES 524288
 /* But so many rows at least that reading w once more for each block costs little. */
-#define BLOCK_ROWS 512
+#define BLOCK_ROWS 256
 
 struct low_product {
     int64_t rows, in, out;
@@ -209,19 +210,6 @@ static void run_dots(struct backend *b, const struct low_product *p)
 /* ---- many rows on a processor with such products ----------------------------------------------
  */
 
-/* Nearest, ties to even; what is no number stays none. */
-static void round_bf16(int64_t n, const float *x, uint16_t *to)
-{
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits, rounded, none;
-
-        memcpy(&bits, x + i, sizeof bits);
-        rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-        none = (bits & 0x7fffffff) > 0x7f800000;
-        to[i] = (uint16_t)(none ? bits >> 16 | 0x40 : rounded);
-    }
-}
-
 /* One row; returns the step, NaN for a row with an element that is not finite. */
 static float round_bytes(int64_t n, const float *x, int8_t *to)
 {
@@ -284,7 +272,8 @@ static void run_block(const struct low_product *p, const struct low_matmul *matm
     unsigned char *x = scratch + step_bytes(rows), *work = x + x_bytes(p, rows);
 
     if (p->w->type == WEIGHT_BF16)
-        round_bf16(rows * p->in, p->x + row * p->in, (uint16_t *)x);
+        for (int64_t i = 0; i < rows * p->in; i++)
+            ((uint16_t *)x)[i] = bfloat_from(p->x[row * p->in + i]);
     else
         for (int64_t i = 0; i < rows; i++)
             step[i] = round_bytes(p->in, p->x + (row + i) * p->in, (int8_t *)x + i * p->in);
