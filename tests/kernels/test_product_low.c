@@ -20,7 +20,7 @@ static const struct product products[] = {
     {40, 2100, 70}, {97, 64, 1030}, {600, 64, 64}, {1100, 33, 50}, {1030, 128, 16},
 };
 
-#define PACKED_ROWS 16 /* from here on both f32 and low precision pack their weights */
+#define PACKED_ROWS 64 /* from here on both f32 and low precision pack their weights */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static float widened(uint16_t half)

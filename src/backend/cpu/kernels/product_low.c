@@ -29,7 +29,7 @@
 /* Fewer rows than this are not worth rounding x for (oneDNN packs w on each call) ... */
 #define MATMUL_ROWS 10
 /* ... nor packing w as f32 for. */
-#define PACK_ROWS 16
+#define PACK_ROWS 64
 /* x, rounded, and y of one block of rows: a quarter of a second-level cache. */
 #define BLOCK_BYTES 524288
 /* But so many rows at least that reading w once more for each block costs little. */

@@ -39,18 +39,21 @@ INLINE vec v_load_i8(const int8_t *p)
 
 INLINE vec v_load_bf16(const uint16_t *p)
 {
-    uint32_t bits[VW];
-    vec x;
+    typedef uint16_t halves __attribute__((vector_size(8)));
+    typedef uint32_t wholes __attribute__((vector_size(16)));
+    halves narrow;
 
-    for (int i = 0; i < VW; i++)
-        bits[i] = (uint32_t)p[i] << 16;
-    memcpy(&x, bits, sizeof x);
-    return x;
+    memcpy(&narrow, p, sizeof narrow);
+    return (vec)(__builtin_convertvector(narrow, wholes) << 16);
 }
 
 INLINE vec v_load_i8(const int8_t *p)
 {
-    return (vec){p[0], p[1], p[2], p[3]};
+    typedef int8_t bytes __attribute__((vector_size(4)));
+    bytes narrow;
+
+    memcpy(&narrow, p, sizeof narrow);
+    return __builtin_convertvector(narrow, vec);
 }
 
 #endif
