@@ -194,7 +194,7 @@ static void run_case(struct backend *b, const struct bench_case *c, float *const
         b->gelu_fwd(b, s[0] * s[1], m[0], m[3]);
         break;
     case GELU_BWD:
-        b->gelu_bwd(b, s[0] * s[1], m[0], m[1], m[3], true);
+        b->gelu_bwd(b, s[0] * s[1], m[0], m[1], m[3], true, NULL);
         break;
     case CROSS_ENTROPY:
         b->cross_entropy_fwd(b, s[0], s[1], m[0], index, NULL, 0.1f, m[1], m[2]);

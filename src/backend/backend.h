@@ -149,14 +149,17 @@ struct backend {
     void (*layer_norm_fwd)(struct backend *b, int64_t rows, int64_t c, const void *x,
                            const float *gamma, const float *beta, float epsilon, void *y,
                            float *stats);
+    /* y once more, to the bit, from the stats that layer_norm_fwd gave. */
+    void (*layer_norm_again)(struct backend *b, int64_t rows, int64_t c, const void *x,
+                             const float *gamma, const float *beta, const float *stats, void *y);
     void (*layer_norm_bwd)(struct backend *b, int64_t rows, int64_t c, const void *x,
                            const float *gamma, const float *stats, const void *dy, void *dx,
                            float *dgamma, float *dbeta);
     /* Exact GELU: x/2 (1 + erf(x / sqrt 2)).  y may be x. */
     void (*gelu_fwd)(struct backend *b, int64_t n, const void *x, void *y);
-    /* Without add, dx may be dy. */
+    /* Without add, dx may be dy.  y, unless NULL, gets what gelu_fwd would give. */
     void (*gelu_bwd)(struct backend *b, int64_t n, const void *x, const void *dy, void *dx,
-                     bool add);
+                     bool add, void *y);
     /* y = alpha x + beta z; z may be NULL (then beta is ignored); y may be x or z. */
     void (*axpby)(struct backend *b, int64_t n, float alpha, const void *x, float beta,
                   const void *z, void *y);

@@ -74,6 +74,8 @@ void cli_start(void)
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
     sigaction(SIGXFSZ, &action, NULL);
+    /* Inherited as ignored, it would let jobs end unseen by whoever waits for them. */
+    signal(SIGCHLD, SIG_DFL);
 }
 
 bool cli_interrupted(void)

@@ -22,7 +22,7 @@ struct settings {
     char *model;
     int format;
     bool train, recompute;
-    int64_t batch, beam;
+    int64_t batch, beam, memory_mb;
 };
 
 enum { FORMAT_TEXT, FORMAT_JSON };
@@ -41,6 +41,8 @@ static const struct option options[] = {
      "memory of a training step instead of captioning"},
     {"recompute", 0, OPTION_BOOL, AT(recompute), 0, 0, NULL, NULL,
      "training with activations computed again in the backward pass"},
+    {"memory_mb", 0, OPTION_INT, AT(memory_mb), 0, 1e9, NULL, "N",
+     "training with as many blocks computed again as a step needs to fit so many megabytes"},
 };
 
 static const struct option_table table = {options, sizeof options / sizeof *options};
@@ -133,12 +135,6 @@ static double caption_multiply_adds(const struct facts *facts)
     return sum;
 }
 
-static double total_bytes(const struct model_cost *cost)
-{
-    return (double)cost->parameter_bytes + (double)cost->memory.activation_bytes +
-           (double)cost->memory.gradient_bytes + (double)cost->cache_bytes;
-}
-
 /* ---- text -------------------------------------------------------------------------------------
  */
 
@@ -188,19 +184,24 @@ static void print_text(const struct facts *facts)
     print_work("decoder, one token", cost->decoder_step_multiply_adds);
     printf("  %-22s %10.4g G  (%" PRId64 " tokens, beam of %" PRId64 ")\n", "at most",
            caption_multiply_adds(facts) * 1e-9, c->decoder.max_length, facts->beam);
-    if (facts->question.training)
-        printf("\nmemory of a training step of %" PRId64 " clips%s\n", facts->question.batch,
-               facts->question.checkpoint ? ", recomputing" : "");
-    else
+    if (facts->question.training) {
+        printf("\nmemory of a training step of %" PRId64 " clips", facts->question.batch);
+        if (cost->memory.checkpoint == GRAPH_CHECKPOINT_ALL)
+            printf(", recomputing");
+        else if (cost->memory.checkpoint)
+            printf(", recomputing %" PRId64 " blocks", cost->memory.checkpoint);
+        printf("\n");
+    } else {
         printf("\nmemory of captioning, %" PRId64 " clips at once, beam of %" PRId64 "\n",
                facts->question.batch, facts->beam);
+    }
     print_bytes(facts->question.training ? "weights and optimiser" : "weights",
                 cost->parameter_bytes);
     print_bytes("activations", cost->memory.activation_bytes);
     print_bytes("their gradients", cost->memory.gradient_bytes);
     print_bytes("decoder cache", cost->cache_bytes);
     printf("  %-22s %12s  (and what media files need to be read)\n", "together",
-           str_bytes(text, total_bytes(cost)));
+           str_bytes(text, (double)model_cost_bytes(cost)));
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------
@@ -242,12 +243,12 @@ static json_t *json_facts(const struct facts *facts)
                      "name", facts->config.name, "parameters", parameters, "tokens", json_tokens(c),
                      "multiply_adds", json_work(facts), "memory", "training",
                      facts->question.training, "batch", (json_int_t)facts->question.batch, "beam",
-                     (json_int_t)facts->beam, "recompute", facts->question.checkpoint,
+                     (json_int_t)facts->beam, "recompute", c->memory.checkpoint > 0,
                      "parameter_bytes", (json_int_t)c->parameter_bytes, "activation_bytes",
                      (json_int_t)c->memory.activation_bytes, "gradient_bytes",
                      (json_int_t)c->memory.gradient_bytes, "cache_bytes",
-                     (json_int_t)c->cache_bytes, "total_bytes", total_bytes(c), "configuration",
-                     options_write_json(model_config_table, &facts->config));
+                     (json_int_t)c->cache_bytes, "total_bytes", (double)model_cost_bytes(c),
+                     "configuration", options_write_json(model_config_table, &facts->config));
 }
 
 static enum earshot_status print_json(const struct facts *facts, struct earshot_error *error)
@@ -294,7 +295,10 @@ static int show(const struct settings *settings, const struct train_options *tra
 
     facts.question.rows = batch * settings->beam;
     facts.question.training = settings->train;
-    facts.question.checkpoint |= settings->recompute;
+    if (settings->recompute)
+        facts.question.checkpoint = GRAPH_CHECKPOINT_ALL;
+    if (settings->memory_mb)
+        facts.question.limit_bytes = (size_t)settings->memory_mb * 1000000;
 
     if (status == EARSHOT_OK)
         status = model_cost(&facts.config, &facts.question, &facts.cost, &error);

@@ -32,8 +32,9 @@ struct graph {
     struct node *last; /* the newest node: the tape runs through node.previous */
     enum graph_mode mode;
     bool recording;
-    bool replay; /* in the first run of a checkpointed block: its inputs must stay as they are */
-    bool wanted; /* an op met something that wants a gradient, recorded or not */
+    bool replay;    /* in the first run of a checkpointed block: its inputs must stay as they are */
+    bool wanted;    /* an op met something that wants a gradient, recorded or not */
+    int64_t blocks; /* recorded in this step */
     uint64_t seed, stream;
     struct earshot_error error;
     struct tensor empty;          /* what ops get after a failure */
@@ -148,6 +149,7 @@ void graph_begin(struct graph *graph, enum graph_mode mode, uint64_t seed, uint6
     graph->mode = mode;
     graph->recording = mode != GRAPH_INFER;
     graph->replay = graph->wanted = false;
+    graph->blocks = 0;
     graph->seed = seed;
     graph->stream = step << 20;
     graph->last = NULL;
@@ -195,6 +197,11 @@ struct graph_options graph_needs(const struct graph *graph)
     needs.activation_bytes = graph->arena.high_water_bytes;
     needs.gradient_bytes = graph->pool.high_water_bytes;
     return needs;
+}
+
+int64_t graph_block_count(const struct graph *graph)
+{
+    return graph->blocks;
 }
 
 struct backend *graph_backend(const struct graph *graph)
@@ -248,6 +255,18 @@ static struct tensor *empty_tensor(struct graph *graph)
     return &graph->empty;
 }
 
+static void *activation_bytes(struct graph *graph, size_t size_bytes)
+{
+    void *memory = arena_alloc(&graph->arena, size_bytes);
+
+    if (!memory)
+        graph_fail(graph, EARSHOT_ERROR_MEMORY,
+                   "a step needs more than the %zu bytes reserved for activations (at least %zu); "
+                   "use a smaller batch or clip, or reserve more",
+                   graph->arena.size_bytes, graph->arena.high_water_bytes);
+    return memory;
+}
+
 struct tensor *graph_tensor(struct graph *graph, enum element element, int rank, const int64_t *dim)
 {
     struct tensor *tensor;
@@ -255,15 +274,20 @@ struct tensor *graph_tensor(struct graph *graph, enum element element, int rank,
     if (graph_failed(graph))
         return empty_tensor(graph);
     tensor = tensor_struct(graph, element, rank, dim);
-    tensor->data = arena_alloc(&graph->arena, tensor_bytes(graph, tensor));
-    if (!tensor->data) {
-        graph_fail(graph, EARSHOT_ERROR_MEMORY,
-                   "a step needs more than the %zu bytes reserved for activations (at least %zu); "
-                   "use a smaller batch or clip, or reserve more",
-                   graph->arena.size_bytes, graph->arena.high_water_bytes);
-        return empty_tensor(graph);
-    }
-    return tensor;
+    tensor->data = activation_bytes(graph, tensor_bytes(graph, tensor));
+    return tensor->data ? tensor : empty_tensor(graph);
+}
+
+void *graph_scratch(struct graph *graph, int64_t elements)
+{
+    if (graph_failed(graph))
+        return NULL;
+    return activation_bytes(graph, (size_t)elements * graph->backend->act_bytes);
+}
+
+void graph_scratch_end(struct graph *graph, size_t mark)
+{
+    arena_release(&graph->arena, mark);
 }
 
 struct tensor *graph_view(struct graph *graph, struct tensor *tensor, int rank, const int64_t *dim)
@@ -600,7 +624,7 @@ void graph_block(struct graph *graph, graph_block_function function, const void 
     void *copy = NULL;
 
     memcpy(saved.in, in, (size_t)in_count * sizeof *in); /* in and out may be one array */
-    if (recording && !graph->options.checkpoint) {
+    if (recording && graph->blocks++ >= graph->options.checkpoint) {
         run_recorded(graph, function, context, in_count, in, out_count, out);
         return;
     }

@@ -48,9 +48,12 @@ struct graph;
 
 struct graph_options {
     size_t activation_bytes, gradient_bytes; /* graph_needs of a plan tells both */
-    bool checkpoint; /* run each graph_block again in the backward pass instead of keeping its
-                        inside */
+    /* This many of a step's graph_blocks, from its first one on, are run again in the backward pass
+     * instead of keeping their inside.  Early blocks have most tokens and least arithmetic. */
+    int64_t checkpoint;
 };
+
+#define GRAPH_CHECKPOINT_ALL INT64_MAX
 
 enum earshot_status graph_open(struct backend *backend, const struct graph_options *options,
                                struct graph **graph, struct earshot_error *error);
@@ -74,6 +77,8 @@ enum earshot_status graph_fail(struct graph *graph, enum earshot_status status, 
 
 /* The most that any step so far needed, whether it fitted or not. */
 struct graph_options graph_needs(const struct graph *graph);
+/* How many blocks this step has recorded: what options.checkpoint may choose from. */
+int64_t graph_block_count(const struct graph *graph);
 
 /* A tensor with a copy of host data: float for ACT and F32, int32_t, uint8_t.  NULL data: zeros. */
 struct tensor *graph_input(struct graph *graph, enum element element, int rank, const int64_t *dim,
@@ -150,6 +155,11 @@ bool graph_wants_param(struct graph *graph, const struct param *param);
 void *graph_record(struct graph *graph, size_t size_bytes, size_t activation_mark,
                    void (*backward)(struct graph *, struct node *), struct tensor *out);
 size_t graph_mark(const struct graph *graph);
+/* Memory for the inside of an op, in the arena: `elements` activations, uninitialised, given back
+ * by graph_scratch_end with what graph_mark returned before.  On failure NULL, and the graph has
+ * failed. */
+void *graph_scratch(struct graph *graph, int64_t elements);
+void graph_scratch_end(struct graph *graph, size_t mark);
 /* The gradient to add to: zeros at first; NULL when the tensor needs none. */
 void *graph_gradient(struct graph *graph, struct tensor *tensor);
 /* The same, but when it is new it is not zeroed: then *add is false and all of it must be written.

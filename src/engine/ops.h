@@ -15,9 +15,41 @@
 /* x[..., in] -> x w^T + bias: [..., out].  w[out, ...] with out * in elements; bias[out] or NULL.
  */
 struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias);
-/* gelu(op_linear(x)) with the exact (erf) GELU. */
-struct tensor *op_linear_gelu(struct graph *g, struct tensor *x, struct param *w,
-                              struct param *bias);
+
+/* ---- the halves of a transformer block (ops_fused.c) ------------------------------------------
+ */
+
+struct linear_layer {
+    struct param *weight, *bias; /* [out, in]; [out] or NULL */
+};
+
+struct norm_layer {
+    struct param *weight, *bias;
+    float epsilon;
+};
+
+struct mlp_layer {
+    struct linear_layer fc1, fc2; /* fc2(gelu(fc1(x))) with the exact (erf) GELU */
+};
+
+/* Rows in another order, as I32 indices: row i of the new is row to[i] of the old, zeros where
+ * to[i] < 0; old row j, each in one place only, is row from[j] of the new. */
+struct row_order {
+    const struct tensor *to, *from;
+};
+
+/* linear(reorder(norm(x))): [..., out] of x's shape, or of order.to's (order may be NULL).  Of x
+ * its statistics are kept, nothing else. */
+struct tensor *op_norm_linear(struct graph *g, struct tensor *x, const struct norm_layer *norm,
+                              const struct row_order *order, const struct linear_layer *linear);
+/* x + drop(restore(linear(h))): h has the rows of the order, whose old ones are x's.  drop is
+ * op_dropout, then op_drop_path. */
+struct tensor *op_linear_residual(struct graph *g, struct tensor *x, struct tensor *h,
+                                  const struct linear_layer *linear, const struct row_order *order,
+                                  float dropout, float drop_path);
+/* x + drop(mlp(norm(x))); norm may be NULL.  What GELU is given and the statistics are kept. */
+struct tensor *op_mlp_residual(struct graph *g, struct tensor *x, const struct norm_layer *norm,
+                               const struct mlp_layer *mlp, float dropout, float drop_path);
 
 /* ---- attention (ops_attention.c) --------------------------------------------------------------
  */
@@ -100,5 +132,11 @@ int64_t tensor_last(const struct tensor *x);
 int64_t tensor_rows(const struct tensor *x);
 /* Sticks an error that shows the tensor's shape. */
 void op_shape_error(struct graph *g, const char *op, const struct tensor *x, const char *expected);
+/* y = x w^T + bias in whatever type w is; with gelu y = GELU(that), and pre, unless NULL, gets what
+ * GELU was given (f32 weights only). */
+void linear_forward(struct backend *b, const struct param *w, const struct param *bias,
+                    int64_t rows, const void *x, bool gelu, void *y, void *pre);
+/* Fails the graph when w is of lower precision: nothing is recorded over it. */
+void linear_needs_f32(struct graph *g, const struct param *w);
 
 #endif

@@ -27,10 +27,34 @@ void op_shape_error(struct graph *g, const char *op, const struct tensor *x, con
                expected);
 }
 
+void linear_needs_f32(struct graph *g, const struct param *w)
+{
+    if (w->low.type != WEIGHT_F32)
+        graph_fail(g, EARSHOT_ERROR_INTERNAL, "%s is %s: no gradient passes through it", w->name,
+                   weight_type_name(w->low.type));
+}
+
+void linear_forward(struct backend *b, const struct param *w, const struct param *bias,
+                    int64_t rows, const void *x, bool gelu, void *y, void *pre)
+{
+    int64_t out = w->dim[0], in = w->elements / out;
+    const float *add = bias ? bias->value : NULL;
+
+    if (w->low.type != WEIGHT_F32) {
+        b->linear_low_fwd(b, rows, in, out, x, &w->low, add, gelu, y);
+    } else if (!gelu) {
+        b->linear_fwd(b, rows, in, out, x, w->value, add, y);
+    } else if (b->linear_gelu_fwd) {
+        b->linear_gelu_fwd(b, rows, in, out, x, w->value, add, y, pre);
+    } else {
+        b->linear_fwd(b, rows, in, out, x, w->value, add, pre ? pre : y);
+        b->gelu_fwd(b, rows * out, pre ? pre : y, y);
+    }
+}
+
 struct linear_node {
     struct node node;
     struct tensor *x, *y;
-    struct tensor *pre; /* what GELU was given; NULL without GELU */
     struct param *w, *bias;
 };
 
@@ -45,64 +69,35 @@ static void linear_backward(struct graph *g, struct node *node)
 
     if (graph_failed(g))
         return;
-    if (n->pre) /* nobody else reads dy any more */
-        b->gelu_bwd(b, n->y->elements, n->pre->data, dy, dy, false);
     b->linear_bwd(b, rows, in, out, n->x->data, n->w->value, dy, dx, add_dx, n->w->gradient,
                   n->bias ? n->bias->gradient : NULL);
 }
 
-static struct tensor *linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias,
-                             bool gelu)
+struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias)
 {
     struct backend *b = graph_backend(g);
     size_t mark = graph_mark(g);
     int64_t in = tensor_last(x), rows = tensor_rows(x), out = w->dim[0], dim[RANK_MAX];
-    struct tensor *y, *pre = NULL;
+    struct tensor *y;
     struct linear_node *n;
     bool record = graph_wants(g, x) || graph_wants_param(g, w) || graph_wants_param(g, bias);
 
-    if (!graph_failed(g) && record && w->low.type != WEIGHT_F32)
-        graph_fail(g, EARSHOT_ERROR_INTERNAL, "%s is %s: no gradient passes through it", w->name,
-                   weight_type_name(w->low.type));
+    if (record)
+        linear_needs_f32(g, w);
     if (!graph_failed(g) &&
         (!x->rank || w->elements != out * in || (bias && bias->elements != out)))
         op_shape_error(g, w->name, x, "a last axis that fits this weight");
     for (int i = 0; i < x->rank; i++)
         dim[i] = i == x->rank - 1 ? out : x->dim[i];
     y = graph_tensor(g, ELEMENT_ACT, x->rank, dim);
-    if (gelu && (record || !b->linear_gelu_fwd))
-        pre = record ? graph_tensor(g, ELEMENT_ACT, x->rank, dim) : y;
     if (graph_failed(g))
         return y;
-    if (w->low.type != WEIGHT_F32) {
-        b->linear_low_fwd(b, rows, in, out, x->data, &w->low, bias ? bias->value : NULL, gelu,
-                          y->data);
-    } else if (gelu && b->linear_gelu_fwd) {
-        b->linear_gelu_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL, y->data,
-                           pre ? pre->data : NULL);
-    } else {
-        b->linear_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL,
-                      gelu ? pre->data : y->data);
-        if (gelu)
-            b->gelu_fwd(b, y->elements, pre->data, y->data);
-    }
+    linear_forward(b, w, bias, rows, x->data, false, y->data, NULL);
     if (record && (n = graph_record(g, sizeof *n, mark, linear_backward, y))) {
         n->x = x;
         n->y = y;
-        n->pre = pre;
         n->w = w;
         n->bias = bias;
     }
     return y;
-}
-
-struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias)
-{
-    return linear(g, x, w, bias, false);
-}
-
-struct tensor *op_linear_gelu(struct graph *g, struct tensor *x, struct param *w,
-                              struct param *bias)
-{
-    return linear(g, x, w, bias, true);
 }

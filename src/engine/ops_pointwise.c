@@ -67,7 +67,7 @@ static void gelu_backward(struct graph *g, struct node *node)
     void *dy = graph_gradient(g, n->y), *dx = graph_gradient_unset(g, n->x, &add);
 
     if (!graph_failed(g))
-        b->gelu_bwd(b, n->x->elements, n->x->data, dy, dx, add);
+        b->gelu_bwd(b, n->x->elements, n->x->data, dy, dx, add, NULL);
 }
 
 struct tensor *op_gelu(struct graph *g, struct tensor *x)

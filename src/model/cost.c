@@ -9,6 +9,7 @@
 
 /* One planned network and the batch it is asked about. */
 struct plan {
+    struct cost_question question;
     struct backend *backend;
     struct captioner *captioner;
     struct graph *graph;
@@ -74,13 +75,24 @@ static void plan_close(struct plan *plan)
         plan->backend->close(plan->backend);
 }
 
+/* A new graph, which has needed nothing so far. */
+static enum earshot_status plan_graph(struct plan *plan, int64_t checkpoint,
+                                      struct earshot_error *error)
+{
+    const struct graph_options options = {BOUNDLESS_BYTES, BOUNDLESS_BYTES, checkpoint};
+
+    graph_close(plan->graph);
+    plan->graph = NULL;
+    return graph_open(plan->backend, &options, &plan->graph, error);
+}
+
 static enum earshot_status plan_open(struct plan *plan, const struct model_config *config,
                                      const struct cost_question *question,
                                      struct earshot_error *error)
 {
-    struct graph_options options = {BOUNDLESS_BYTES, BOUNDLESS_BYTES, question->checkpoint};
     enum earshot_status status = backend_plan_open(&plan->backend, error);
 
+    plan->question = *question;
     plan->batch = question->batch;
     plan->rows = question->training ? question->batch : question->rows;
     plan->length = question->length ? question->length : config->decoder.max_length;
@@ -103,9 +115,7 @@ static enum earshot_status plan_open(struct plan *plan, const struct model_confi
     }
     if (status == EARSHOT_OK)
         status = params_allocate(plan->captioner->params, plan->backend, question->training, error);
-    if (status == EARSHOT_OK)
-        status = graph_open(plan->backend, &options, &plan->graph, error);
-    return status;
+    return status == EARSHOT_OK ? plan_graph(plan, question->checkpoint, error) : status;
 }
 
 /* The plan backend never reads what it is given: one number stands for every host array of floats.
@@ -214,6 +224,55 @@ static enum earshot_status count_parts(struct plan *plan, struct model_cost *cos
     return status == EARSHOT_OK ? captioning_steps(plan, cost, error) : status;
 }
 
+size_t model_cost_bytes(const struct model_cost *cost)
+{
+    return cost->parameter_bytes + cost->memory.activation_bytes + cost->memory.gradient_bytes +
+           cost->cache_bytes;
+}
+
+/* One step with so many blocks run again. */
+static enum earshot_status plan_training(struct plan *plan, int64_t checkpoint,
+                                         struct model_cost *cost, struct earshot_error *error)
+{
+    enum earshot_status status = plan_graph(plan, checkpoint, error);
+
+    if (status != EARSHOT_OK)
+        return status;
+    training_step(plan);
+    status = graph_status(plan->graph, error);
+    cost->memory = graph_needs(plan->graph);
+    return status;
+}
+
+/* The fewest blocks with which a step is within the limit, by halving. */
+static enum earshot_status plan_within(struct plan *plan, struct model_cost *cost,
+                                       struct earshot_error *error)
+{
+    const struct cost_question *question = &plan->question;
+    int64_t too_few = question->checkpoint, enough = GRAPH_CHECKPOINT_ALL;
+    enum earshot_status status = plan_training(plan, question->checkpoint, cost, error);
+
+    if (status != EARSHOT_OK || !question->limit_bytes || question->scoring ||
+        too_few == GRAPH_CHECKPOINT_ALL || model_cost_bytes(cost) <= question->limit_bytes)
+        return status;
+    enough = graph_block_count(plan->graph);
+    while (status == EARSHOT_OK && too_few + 1 < enough) {
+        int64_t middle = too_few + (enough - too_few) / 2;
+
+        status = plan_training(plan, middle, cost, error);
+        if (model_cost_bytes(cost) <= question->limit_bytes)
+            enough = middle;
+        else
+            too_few = middle;
+    }
+    if (status == EARSHOT_OK)
+        status = plan_training(plan, enough, cost, error);
+    /* Blocks inside blocks are run again too only where all are. */
+    if (status == EARSHOT_OK && model_cost_bytes(cost) > question->limit_bytes)
+        status = plan_training(plan, GRAPH_CHECKPOINT_ALL, cost, error);
+    return status;
+}
+
 enum earshot_status model_cost(const struct model_config *config,
                                const struct cost_question *question, struct model_cost *cost,
                                struct earshot_error *error)
@@ -223,21 +282,20 @@ enum earshot_status model_cost(const struct model_config *config,
     size_t cache_bytes = 0;
 
     *cost = (struct model_cost){0};
-    if (status == EARSHOT_OK && question->training) {
-        training_step(&plan);
-        status = graph_status(plan.graph, error);
-    } else if (status == EARSHOT_OK) {
-        status = captioning_steps(&plan, cost, error);
-        cache_bytes = cost->cache_bytes;
-    }
-    if (status == EARSHOT_OK) {
-        cost->memory = graph_needs(plan.graph);
-        status = count_parts(&plan, cost, error);
-        cost->cache_bytes = cache_bytes; /* of the question, not of the one row that was counted */
-    }
     if (status == EARSHOT_OK) {
         cost->parameters = params_elements(plan.captioner->params);
         cost->parameter_bytes = params_bytes(plan.captioner->params, question->training);
+    }
+    if (status == EARSHOT_OK && question->training) {
+        status = plan_within(&plan, cost, error);
+    } else if (status == EARSHOT_OK) {
+        status = captioning_steps(&plan, cost, error);
+        cache_bytes = cost->cache_bytes;
+        cost->memory = graph_needs(plan.graph);
+    }
+    if (status == EARSHOT_OK) {
+        status = count_parts(&plan, cost, error);
+        cost->cache_bytes = cache_bytes; /* of the question, not of the one row that was counted */
     }
     plan_close(&plan);
     return status;

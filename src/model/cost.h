@@ -36,10 +36,17 @@ struct cost_question {
     int64_t texts;  /* of each clip in training: objectives; 0: 1 */
     bool mono;      /* in training: each stream alone too */
     int64_t sets;   /* of streams that each clip is captioned with; 0: 1; ignored when training */
-    bool training, checkpoint;
+    bool training;
+    int64_t checkpoint; /* blocks run again in the backward pass: see graph_options */
+    /* In training: what everything together may take; 0: any.  As few more blocks are run again as
+     * make it fit: memory.checkpoint says how many.  All of them where even that does not fit. */
+    size_t limit_bytes;
     unsigned frozen; /* CAPTIONER_PART_BITs that are not trained */
     bool scoring;    /* with training: its forward without recording, as a validation has it */
 };
+
+/* Parameters, a step's memory and the decoder's cache. */
+size_t model_cost_bytes(const struct model_cost *cost);
 
 enum earshot_status model_cost(const struct model_config *config,
                                const struct cost_question *question, struct model_cost *cost,

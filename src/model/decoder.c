@@ -59,9 +59,7 @@ void decoder_free(struct decoder *decoder)
 static struct tensor *project(struct graph *g, const struct transformer_block *block,
                               struct tensor *x, struct tensor *attended)
 {
-    struct tensor *y = linear_apply(g, &block->proj, attended);
-
-    return op_add(g, x, op_dropout(g, y, block->dropout));
+    return op_linear_residual(g, x, attended, &block->proj, NULL, block->dropout, 0);
 }
 
 static struct tensor *output(struct graph *g, const struct decoder *decoder, struct tensor *x)
@@ -86,7 +84,7 @@ static void run_layer(struct graph *g, const void *context, struct tensor **in, 
     const struct transformer_block *block = &c->layer.block;
     struct attention_options options = {.heads = block->heads, .causal = true};
     struct tensor *x = in[0], *kv[CROSS_CONTEXTS_MAX];
-    struct tensor *qkv = linear_apply(g, &block->qkv, norm_apply(g, &block->norm1, x));
+    struct tensor *qkv = op_norm_linear(g, x, &block->norm1, NULL, &block->qkv);
 
     x = project(g, block, x, op_self_attention(g, qkv, &options));
     for (int i = 0; i < c->memories; i++)
@@ -298,7 +296,7 @@ static struct tensor *step_layer(struct graph *g, const struct decoder_layer *la
     struct attention_options options = {.heads = block->heads};
     int64_t rows = x->dim[0], d = c->width;
     struct cache_layer *store = &c->layer[index];
-    struct tensor *qkv = linear_apply(g, &block->qkv, norm_apply(g, &block->norm1, x));
+    struct tensor *qkv = op_norm_linear(g, x, &block->norm1, NULL, &block->qkv);
     struct tensor *q, *kv, *cache, *memory;
 
     /* As tokens of width D, qkv is [rows, 3, D]: q first, then k and v together. */

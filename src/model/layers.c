@@ -80,13 +80,6 @@ struct tensor *norm_apply(struct graph *g, const struct norm_layer *layer, struc
     return op_layer_norm(g, x, layer->weight, layer->bias, layer->epsilon);
 }
 
-struct tensor *mlp_apply(struct graph *g, const struct mlp_layer *layer, struct tensor *x)
-{
-    struct tensor *hidden = op_linear_gelu(g, x, layer->fc1.weight, layer->fc1.bias);
-
-    return linear_apply(g, &layer->fc2, hidden);
-}
-
 struct tensor *embed_words(struct graph *g, struct param *embedding, struct param *positions,
                            const struct tensor *ids)
 {
@@ -118,10 +111,9 @@ struct mlp_context {
 static void run_mlp(struct graph *g, const void *context, struct tensor **in, struct tensor **out)
 {
     const struct mlp_context *c = context;
-    struct tensor *y = mlp_apply(g, &c->mlp, c->post_norm ? in[0] : norm_apply(g, &c->norm, in[0]));
+    struct tensor *y = op_mlp_residual(g, in[0], c->post_norm ? NULL : &c->norm, &c->mlp,
+                                       c->dropout, c->drop_path);
 
-    y = op_drop_path(g, op_dropout(g, y, c->dropout), c->drop_path);
-    y = op_add(g, in[0], y);
     out[0] = c->post_norm ? norm_apply(g, &c->norm, y) : y;
 }
 
@@ -161,10 +153,11 @@ static void run_attention(struct graph *g, const void *context, struct tensor **
     const struct attention_context *c = context;
     const struct transformer_block *b = &c->block;
     struct attention_options options = {.heads = b->heads, .key_mask = c->key_mask};
-    struct tensor *x = b->post_norm ? in[0] : norm_apply(g, &b->norm1, in[0]);
-    struct tensor *y = op_self_attention(g, linear_apply(g, &b->qkv, x), &options);
+    struct tensor *qkv = b->post_norm ? linear_apply(g, &b->qkv, in[0])
+                                      : op_norm_linear(g, in[0], &b->norm1, NULL, &b->qkv);
+    struct tensor *y = op_self_attention(g, qkv, &options);
 
-    y = op_add(g, in[0], op_dropout(g, linear_apply(g, &b->proj, y), b->dropout));
+    y = op_linear_residual(g, in[0], y, &b->proj, NULL, b->dropout, 0);
     out[0] = b->post_norm ? norm_apply(g, &b->norm1, y) : y;
 }
 
@@ -208,7 +201,7 @@ struct tensor *cross_apply_each(struct graph *g, const struct cross_layer *layer
                                 int count, struct tensor *const kv[],
                                 const struct tensor *const key_mask[])
 {
-    struct tensor *q = linear_apply(g, &layer->q, norm_apply(g, &layer->norm, x));
+    struct tensor *q = op_norm_linear(g, x, &layer->norm, NULL, &layer->q);
     struct tensor *part[CROSS_CONTEXTS_MAX], *y;
     int64_t share;
 
@@ -229,9 +222,8 @@ struct tensor *cross_apply_each(struct graph *g, const struct cross_layer *layer
         mine = shaped(g, mine, kv[i]->dim[0], share / kv[i]->dim[0]);
         part[i] = shaped(g, op_cross_attention(g, mine, kv[i], -1, &options), 1, share);
     }
-    y = op_concat_tokens(g, count, part);
-    y = op_dropout(g, linear_apply(g, &layer->proj, y), layer->dropout);
-    return op_add(g, x, shaped(g, y, x->dim[0], x->dim[1]));
+    y = shaped(g, op_concat_tokens(g, count, part), x->dim[0], x->dim[1]);
+    return op_linear_residual(g, x, y, &layer->proj, NULL, layer->dropout, 0);
 }
 
 struct tensor *cross_apply(struct graph *g, const struct cross_layer *layer, struct tensor *x,

@@ -6,19 +6,6 @@
 
 #include "engine/ops.h"
 
-struct linear_layer {
-    struct param *weight, *bias;
-};
-
-struct norm_layer {
-    struct param *weight, *bias;
-    float epsilon;
-};
-
-struct mlp_layer {
-    struct linear_layer fc1, fc2;
-};
-
 /* The deviation of an initial weight [out, in]: sqrt(2 / (in + out)) (Glorot & Bengio 2010).  At
  * the widths of the published encoders this is their 0.02; narrower layers start wider, without
  * which a small network's blocks hardly touch what passes through them. */
@@ -38,8 +25,6 @@ struct mlp_layer mlp_declare(struct params *params, const char *prefix, int64_t 
 
 struct tensor *linear_apply(struct graph *g, const struct linear_layer *layer, struct tensor *x);
 struct tensor *norm_apply(struct graph *g, const struct norm_layer *layer, struct tensor *x);
-/* fc2(gelu(fc1(x))) */
-struct tensor *mlp_apply(struct graph *g, const struct mlp_layer *layer, struct tensor *x);
 
 /* embedding[V, C] and positions[P, C] of ids I32 [B, L], L <= P: their sum [B, L, C]. */
 struct tensor *embed_words(struct graph *g, struct param *embedding, struct param *positions,

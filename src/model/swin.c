@@ -268,15 +268,12 @@ static void run_attention(struct graph *g, const void *context, struct tensor **
 {
     const struct attention_context *c = context;
     struct attention_options options = {.heads = c->heads, .region = c->region};
-    struct tensor *y = norm_apply(g, &c->block.norm1, in[0]);
+    struct row_order order = {c->to_window, c->from_window};
+    struct tensor *y = op_norm_linear(g, in[0], &c->block.norm1, &order, &c->block.qkv);
 
-    y = op_gather_rows(g, y, c->to_window);
-    y = linear_apply(g, &c->block.qkv, y);
     options.bias = op_attention_bias(g, c->block.bias_table, c->bias);
     y = op_self_attention(g, y, &options);
-    y = linear_apply(g, &c->block.proj, y);
-    y = op_gather_rows(g, y, c->from_window);
-    out[0] = op_add(g, in[0], op_drop_path(g, y, c->block.drop_path));
+    out[0] = op_linear_residual(g, in[0], y, &c->block.proj, &order, 0, c->block.drop_path);
 }
 
 struct merge_context {
@@ -291,7 +288,7 @@ static void run_merge(struct graph *g, const void *context, struct tensor **in, 
     struct tensor *y = op_gather_rows(g, in[0], c->index);
 
     y = op_reshape(g, y, 3, (int64_t[]){y->dim[0], y->dim[1], 4 * tensor_last(in[0])});
-    out[0] = linear_apply(g, &c->reduce, norm_apply(g, &c->norm, y));
+    out[0] = op_norm_linear(g, y, &c->norm, NULL, &c->reduce);
 }
 
 /* Four neighbours of H and W side by side in the channels; odd sizes padded with zeros before the

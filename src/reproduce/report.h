@@ -43,6 +43,10 @@ void report_compose(const struct results *results, const struct report_facts *fa
                     enum document_kind kind, const struct str picture[PICTURES],
                     struct document *document);
 
+void report_put_findings(struct document *document, const struct results *results);
+void report_put_table(struct document *document, const struct results *results,
+                      const struct plan_table *table);
+
 /* NULL without memory. */
 json_t *report_make_json(const struct results *results, const struct report_facts *facts);
 

@@ -98,6 +98,9 @@ static const struct option options[] = {
      "steps between validations"},
     {"recompute", 0, OPTION_BOOL, AT(recompute), 0, 0, NULL, NULL,
      "run blocks again in the backward pass instead of keeping their activations"},
+    {"memory_mb", 0, OPTION_INT, AT(memory_mb), 0, 1e9, NULL, "N",
+     "megabytes for weights, optimiser and a step: as many blocks recompute as need be; 0: no "
+     "limit"},
     {"resume", 0, OPTION_BOOL, AT(resume), 0, 0, NULL, NULL,
      "continue from the newest checkpoint of the run"},
 };
@@ -207,7 +210,8 @@ struct cost_question train_options_question(const struct train_options *train, i
     struct cost_question question = {.batch = batch,
                                      .training = true,
                                      .mono = balance_trains_mono((enum balance_kind)train->balance),
-                                     .checkpoint = train->recompute};
+                                     .checkpoint = train->recompute ? GRAPH_CHECKPOINT_ALL : 0,
+                                     .limit_bytes = (size_t)train->memory_mb * 1000000};
 
     for (int o = 0; o < OBJECTIVE_COUNT; o++)
         question.texts += train->objective_weight[o] != 0;

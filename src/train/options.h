@@ -33,7 +33,9 @@ struct train_options {
     char *cache_dir;                 /* folder that runs share for them, or NULL: in memory */
     int64_t checkpoint_every, keep;  /* steps; how many checkpoints stay */
     int64_t validate_every;
-    bool recompute; /* activation checkpointing: less memory, one more forward */
+    bool recompute;    /* activation checkpointing: less memory, one more forward */
+    int64_t memory_mb; /* of a step with weights and optimiser: blocks recompute until it fits; 0:
+                          no limit */
     bool resume;
 };
 

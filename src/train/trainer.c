@@ -54,14 +54,26 @@ static double now_s(void)
 /* ---- setting up -------------------------------------------------------------------------------
  */
 
-/* Of all that decides which clips are in which batch. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return hash * 0x9E3779B97F4A7C15u + (text ? random_stream(text) : 0);
+}
+
+/* Of all that decides what is in which batch, but for the media files' bytes. */
 static uint64_t hash_data(const struct trainer *t)
 {
-    uint64_t hash = t->objectives == OBJECTIVE_BIT(OBJECTIVE_CAPTION) ? 0 : t->objectives;
+    uint64_t hash = t->objectives;
 
-    for (int64_t i = 0; i < t->data->count; i++)
-        hash = hash * 0x9E3779B97F4A7C15u + random_stream(t->data->item[i].id) +
-               (t->holdout.held && t->holdout.held[i]);
+    for (int64_t i = 0; i < t->data->count; i++) {
+        const struct dataset_item *item = &t->data->item[i];
+
+        hash = hash_text(hash, item->id) + (t->holdout.held && t->holdout.held[i]) +
+               2 * (uint64_t)item->caption_count;
+        for (int c = 0; c < item->caption_count; c++)
+            hash = hash_text(hash, item->caption[c]);
+        hash = hash_text(hash, item->transcript);
+        hash = hash_text(hash, item->next);
+    }
     return hash;
 }
 
@@ -106,11 +118,12 @@ static enum earshot_status resume(struct trainer *t, const char *directory,
         return status;
     if (t->state.data_hash != hash || t->state.seed != o->seed ||
         t->state.batch_size != o->batch_size)
-        return error_set(error, EARSHOT_ERROR_ARGUMENT,
-                         "%s was made with other clips or objectives, another seed (%lld) or "
-                         "another batch size (%lld); resume with the same, or train into another "
-                         "folder",
-                         directory, (long long)t->state.seed, (long long)t->state.batch_size);
+        return error_set(
+            error, EARSHOT_ERROR_ARGUMENT,
+            "%s was made with other clips, texts or objectives, another seed (%lld) or "
+            "another batch size (%lld); resume with the same, or train into another "
+            "folder",
+            directory, (long long)t->state.seed, (long long)t->state.batch_size);
     return EARSHOT_OK;
 }
 
@@ -164,9 +177,18 @@ static enum earshot_status open_graph(struct trainer *t, struct earshot_error *e
         status = model_cost(&t->captioner->config, &question, &scoring, error);
     if (status != EARSHOT_OK)
         return status;
+    if (question.limit_bytes && model_cost_bytes(&cost) > question.limit_bytes)
+        return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                         "weights, optimiser and a step take %s even when every block is computed "
+                         "again, memory_mb allows %lld MB: use a smaller batch_size or a larger "
+                         "memory_mb",
+                         str_bytes(activations, (double)model_cost_bytes(&cost)),
+                         (long long)t->options->memory_mb);
+    if (question.limit_bytes && cost.memory.checkpoint < GRAPH_CHECKPOINT_ALL)
+        log_message(LOG_INFO, "%lld blocks are computed again to fit memory_mb",
+                    (long long)cost.memory.checkpoint);
     cost.memory.activation_bytes =
         larger(cost.memory.activation_bytes, scoring.memory.activation_bytes);
-    cost.memory.checkpoint = t->options->recompute;
     log_message(LOG_INFO, "%lld parameters; %s for them and the optimiser, up to %s for a step",
                 (long long)cost.parameters, str_bytes(parameters, (double)cost.parameter_bytes),
                 str_bytes(activations,

@@ -7,7 +7,9 @@
 /* What one case needs; ops take what they use. */
 struct fixture {
     struct params *params;
-    struct param *w, *bias, *table;
+    struct param *w, *bias, *table, *w2, *bias2, *gamma, *beta;
+    float p; /* of dropout and drop path */
+    bool ordered;
     int32_t index[64];
     uint8_t mask[64];
     struct attention_options attention;
@@ -61,26 +63,129 @@ static struct tensor *build_linear(struct graph *g, void *context, struct tensor
     return op_linear(g, in[0], f->w, f->bias);
 }
 
-static struct tensor *build_linear_gelu(struct graph *g, void *context, struct tensor **in)
-{
-    struct fixture *f = context;
-
-    return op_linear_gelu(g, in[0], f->w, f->bias);
-}
-
 static void linear(void **state)
 {
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 2; i++) {
         struct fixture f = fixture_new();
 
         f.w = add(&f, "w", 2, (int64_t[]){7, 13});
         if (i % 2)
             f.bias = add(&f, "bias", 1, (int64_t[]){7});
-        run(&f, (struct gradcheck){.what = i / 2 ? "linear_gelu" : "linear",
-                                   .build = i / 2 ? build_linear_gelu : build_linear,
+        run(&f, (struct gradcheck){.what = "linear",
+                                   .build = build_linear,
                                    .input_count = 1,
                                    .input = {{3, {2, 5, 13}}}});
+    }
+}
+
+/* ---- the halves of a transformer block --------------------------------------------------------
+ */
+
+/* 2 samples of 3 rows in 8 places, two of them empty. */
+static const int32_t order_to[8] = {4, -1, 0, 5, 2, 3, -1, 1};
+static const int32_t order_from[6] = {2, 7, 4, 5, 0, 3};
+
+static struct row_order row_order(struct graph *g)
+{
+    return (struct row_order){graph_input(g, ELEMENT_I32, 2, (int64_t[]){4, 2}, order_to),
+                              graph_input(g, ELEMENT_I32, 2, (int64_t[]){2, 3}, order_from)};
+}
+
+static struct tensor *build_norm_linear(struct graph *g, void *context, struct tensor **in)
+{
+    struct fixture *f = context;
+    const struct norm_layer norm = {f->gamma, f->beta, 1e-5f};
+    const struct linear_layer linear = {f->w, f->bias};
+    struct row_order order = row_order(g);
+
+    return op_norm_linear(g, in[0], &norm, f->ordered ? &order : NULL, &linear);
+}
+
+static void norm_linear(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fixture f = fixture_new();
+
+        f.ordered = i % 2;
+        f.gamma = add(&f, "gamma", 1, (int64_t[]){5});
+        f.beta = add(&f, "beta", 1, (int64_t[]){5});
+        f.w = add(&f, "w", 2, (int64_t[]){7, 5});
+        if (i / 2)
+            f.bias = add(&f, "bias", 1, (int64_t[]){7});
+        run(&f, (struct gradcheck){.what = f.ordered ? "norm_linear, ordered" : "norm_linear",
+                                   .build = build_norm_linear,
+                                   .input_count = 1,
+                                   .input = {{3, {2, 3, 5}}}});
+    }
+}
+
+static struct tensor *build_linear_residual(struct graph *g, void *context, struct tensor **in)
+{
+    struct fixture *f = context;
+    const struct linear_layer linear = {f->w, f->bias};
+    struct row_order order = row_order(g);
+    struct tensor *y =
+        op_linear_residual(g, in[0], in[1], &linear, f->ordered ? &order : NULL, f->p, f->p);
+
+    /* With a gradient of x's that is there before its residual's, and without. */
+    return f->p > 0 ? op_axpby(g, 1, in[0], 0.5f, y) : y;
+}
+
+static void linear_residual(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fixture f = fixture_new();
+
+        f.ordered = i % 2;
+        f.p = i / 2 ? 0.4f : 0;
+        f.w = add(&f, "w", 2, (int64_t[]){5, 7});
+        if (i / 2)
+            f.bias = add(&f, "bias", 1, (int64_t[]){5});
+        run(&f,
+            (struct gradcheck){.what = f.ordered ? "linear_residual, ordered" : "linear_residual",
+                               .build = build_linear_residual,
+                               .mode = GRAPH_TRAIN,
+                               .input_count = 2,
+                               .input = {{3, {2, 3, 5}}, {3, {2, f.ordered ? 4 : 3, 7}}}});
+    }
+}
+
+static struct tensor *build_mlp(struct graph *g, void *context, struct tensor **in)
+{
+    struct fixture *f = context;
+    const struct norm_layer norm = {f->gamma, f->beta, 1e-5f};
+    const struct mlp_layer mlp = {{f->w, f->bias}, {f->w2, f->bias2}};
+
+    return op_mlp_residual(g, in[0], f->gamma ? &norm : NULL, &mlp, f->p, f->p);
+}
+
+/* 900 rows of 701 hidden columns are two blocks. */
+static void mlp(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fixture f = fixture_new();
+        int64_t wide = i == 3 ? 701 : 11, rows = i == 3 ? 450 : 3;
+
+        if (i) {
+            f.gamma = add(&f, "gamma", 1, (int64_t[]){5});
+            f.beta = add(&f, "beta", 1, (int64_t[]){5});
+        }
+        f.p = i == 2 ? 0.4f : 0;
+        f.w = add(&f, "fc1.weight", 2, (int64_t[]){wide, 5});
+        f.w2 = add(&f, "fc2.weight", 2, (int64_t[]){5, wide});
+        if (i % 2) {
+            f.bias = add(&f, "fc1.bias", 1, (int64_t[]){wide});
+            f.bias2 = add(&f, "fc2.bias", 1, (int64_t[]){5});
+        }
+        run(&f, (struct gradcheck){.what = "mlp",
+                                   .build = build_mlp,
+                                   .mode = GRAPH_TRAIN,
+                                   .input_count = 1,
+                                   .input = {{3, {2, rows, 5}}}});
     }
 }
 
@@ -493,17 +598,13 @@ static int close_backend(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear),
-        cmocka_unit_test(self_attention),
-        cmocka_unit_test(cross_attention),
-        cmocka_unit_test(layer_norm),
-        cmocka_unit_test(pointwise),
-        cmocka_unit_test(dropout),
-        cmocka_unit_test(rows_by_index),
-        cmocka_unit_test(tokens),
-        cmocka_unit_test(unfold),
-        cmocka_unit_test(cross_entropy),
-        cmocka_unit_test(a_wrong_gradient_is_found),
+        cmocka_unit_test(linear),          cmocka_unit_test(norm_linear),
+        cmocka_unit_test(linear_residual), cmocka_unit_test(mlp),
+        cmocka_unit_test(self_attention),  cmocka_unit_test(cross_attention),
+        cmocka_unit_test(layer_norm),      cmocka_unit_test(pointwise),
+        cmocka_unit_test(dropout),         cmocka_unit_test(rows_by_index),
+        cmocka_unit_test(tokens),          cmocka_unit_test(unfold),
+        cmocka_unit_test(cross_entropy),   cmocka_unit_test(a_wrong_gradient_is_found),
     };
     int failed = cmocka_run_group_tests_name("cpu", tests, open_cpu, close_backend);
 

@@ -34,7 +34,7 @@ static void gelu_case(struct backend *b, int64_t n)
     float *start = kernel_random(&run, n, 1);
     double *want = kernel_host(&run, (size_t)n * sizeof(double));
     double *slope = kernel_host(&run, (size_t)n * sizeof(double));
-    float *in, *out, *dx, *in_place;
+    float *in, *out, *dx, *in_place, *again;
 
     for (int64_t i = 0; i < n; i++) {
         if (n > 100)
@@ -47,13 +47,15 @@ static void gelu_case(struct backend *b, int64_t n)
     dx = kernel_put_floats(&run, start, n);
     b->gelu_fwd(b, n, in, out);
     kernel_check(&run, "gelu", kernel_get(&run, out), want, n, 7e-7);
-    b->gelu_bwd(b, n, in, kernel_put_floats(&run, dy, n), dx, true);
+    b->gelu_bwd(b, n, in, kernel_put_floats(&run, dy, n), dx, true, NULL);
     kernel_check(&run, "gelu dx", kernel_get(&run, dx), slope, n, 1e-6);
     in_place = kernel_put_floats(&run, dy, n);
-    b->gelu_bwd(b, n, in, in_place, in_place, false);
+    again = kernel_room(&run, n);
+    b->gelu_bwd(b, n, in, in_place, in_place, false, again);
     for (int64_t i = 0; i < n; i++)
         slope[i] -= start[i];
     kernel_check(&run, "gelu dx in place", kernel_get(&run, in_place), slope, n, 1e-6);
+    kernel_check_same(&run, "gelu beside its slope", again, out);
     b->gelu_fwd(b, n, in, in);
     kernel_check_same(&run, "gelu in place", in, out);
     kernel_run_end(&run);
@@ -195,7 +197,7 @@ static void layer_norm_case(struct backend *b, const struct rows *r)
     int64_t n = r->rows * r->c, c = r->c;
     float *x = kernel_random(&run, n, 2), *gamma = kernel_random(&run, c, 1);
     float *beta = kernel_random(&run, c, 1), *dy = kernel_random(&run, n, 1);
-    float *start = kernel_random(&run, n + 2 * c, 1), *out[6], *in[4];
+    float *start = kernel_random(&run, n + 2 * c, 1), *out[6], *in[4], *again;
     double *y = kernel_host(&run, (size_t)n * sizeof(double));
     double *stats = kernel_host(&run, (size_t)r->rows * 2 * sizeof(double));
     double *grad = kernel_host(&run, (size_t)(n + 2 * c) * sizeof(double));
@@ -240,6 +242,9 @@ static void layer_norm_case(struct backend *b, const struct rows *r)
     kernel_check(&run, "layer norm", kernel_get(&run, out[0]), y, n, 1e-5);
     kernel_check(&run, "layer norm stats", kernel_get(&run, out[2]), stats, 2 * r->rows, 3e-6);
     kernel_check_same(&run, "layer norm without stats", out[0], out[1]);
+    again = kernel_room(&run, n);
+    b->layer_norm_again(b, r->rows, c, in[0], in[1], in[2], out[2], again);
+    kernel_check_same(&run, "layer norm again", out[0], again);
     for (int pass = 0; pass < 2; pass++) {
         float *dx = kernel_put_floats(&run, start, n), *dg = kernel_put_floats(&run, start + n, c);
         float *db = kernel_put_floats(&run, start + n + c, c);

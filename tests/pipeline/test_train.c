@@ -141,25 +141,67 @@ static void test_resume(void **state)
     free(log);
 }
 
-/* Recomputing activations changes memory, not the result. */
-static void test_recompute(void **state)
+/* A run goes on with the texts it began with: other words for one clip are refused. */
+static void test_resume_with_other_texts(void **state)
 {
-    char folder[2][1024];
+    struct train_options train = {0};
+    struct watch watch = {.stop_after = 2};
+    const char *out = test_directory("train-texts");
+    char *text, *caption, *other = str_format("%s.other.jsonl", manifest);
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    tiny_options(&train, out);
+    assert_int_equal(run(&train, &watch), EARSHOT_ERROR_CANCELLED);
+    assert_ok(file_read_text(manifest, 1 << 20, &text, NULL, &error));
+    caption = strstr(text, "\"captions\"");
+    assert_non_null(caption);
+    caption = strchr(strchr(caption, '['), '"') + 1;
+    *caption = *caption == 'x' ? 'y' : 'x';
+    assert_ok(file_write_atomic(other, text, strlen(text), &error));
+    train.resume = true;
+    watch = (struct watch){0};
+    copy(&train.data, other);
+    assert_int_equal(run(&train, &watch), EARSHOT_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "other clips, texts"));
+    copy(&train.data, manifest);
+    assert_ok(run(&train, &watch));
+    train_options_free(&train);
+    free(other);
+    free(text);
+}
+
+static void count_recomputing(void *context, enum log_level level, const char *line)
+{
+    (void)level;
+    *(int *)context += strstr(line, "blocks are computed again") != NULL;
+}
+
+/* Recomputing activations, all or some, changes memory, not the result. */
+static void test_recompute(void **state)
+{
+    char folder[3][1024];
+    int said = 0;
+
+    (void)state;
+    log_set_sink(count_recomputing, &said);
+    for (int i = 0; i < 3; i++) {
         struct train_options train = {0};
         struct watch watch = {0};
 
         snprintf(folder[i], sizeof folder[i], "%s",
-                 test_directory(i ? "train-recompute" : "train-keep"));
+                 test_directory(i == 0   ? "train-keep"
+                                : i == 1 ? "train-recompute"
+                                         : "train-recompute-some"));
         tiny_options(&train, folder[i]);
         train.steps = 3;
-        train.recompute = i;
+        train.recompute = i == 1;
+        train.memory_mb = i == 2 ? 3 : 0;
         assert_ok(run(&train, &watch));
         train_options_free(&train);
+        assert_same_file(folder[0], folder[i], "model/model.safetensors");
+        assert_int_equal(said, i == 2);
     }
-    assert_same_file(folder[0], folder[1], "model/model.safetensors");
+    log_set_sink(NULL, NULL);
 }
 
 /* A learning rate that throws the weights to infinity: later steps are skipped, counted and said,
@@ -535,6 +577,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_resume_with_other_texts),
         cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_unreadable_clips),

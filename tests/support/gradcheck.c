@@ -195,7 +195,8 @@ static double direction_error(struct run *run, int first, int last, int draw)
 
 double gradcheck_worst(const struct gradcheck *check, char where[160])
 {
-    struct graph_options options = {ARENA_BYTES, ARENA_BYTES, check->checkpoint};
+    struct graph_options options = {ARENA_BYTES, ARENA_BYTES,
+                                    check->checkpoint ? GRAPH_CHECKPOINT_ALL : 0};
     struct run run = {.check = check};
     struct earshot_error error;
     double worst = 0;

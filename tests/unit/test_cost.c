@@ -147,13 +147,61 @@ static void training_fits_exactly(void **state)
     (void)state;
     check_training(question, false);
     check_training(question, true);
-    question.checkpoint = true;
+    question.checkpoint = GRAPH_CHECKPOINT_ALL;
     check_training(question, false);
     question.mono = true;
     question.texts = 2;
     check_training(question, false);
     question.scoring = true;
     check_training(question, false);
+}
+
+/* As few blocks as fit a limit are run again: one less does not fit. */
+static void a_limit_is_kept(void **state)
+{
+    const int64_t ways[] = {0, GRAPH_CHECKPOINT_ALL};
+    struct cost_question question = {.batch = 2, .length = 9, .training = true, .mono = true};
+    struct earshot_error error;
+    struct model_config config;
+    struct model_cost cost;
+    size_t bytes[2];
+
+    (void)state;
+    assert_ok(model_config_preset("toy", &config, &error));
+    for (int i = 0; i < 2; i++) {
+        question.checkpoint = ways[i];
+        assert_ok(model_cost(&config, &question, &cost, &error));
+        bytes[i] = model_cost_bytes(&cost);
+    }
+    assert_true(bytes[1] < bytes[0]);
+    question.checkpoint = 0;
+    for (size_t part = 1; part < 8; part++) {
+        struct real real;
+
+        question.limit_bytes = bytes[1] + (bytes[0] - bytes[1]) * part / 8;
+        assert_ok(model_cost(&config, &question, &cost, &error));
+        assert_true(model_cost_bytes(&cost) <= question.limit_bytes);
+        assert_true(cost.memory.checkpoint > 0);
+        real_open(&real, &config, question.batch, true, &cost.memory);
+        real_training_step(&real, &question);
+        assert_ok(graph_status(real.graph, &error));
+        real_close(&real);
+        if (cost.memory.checkpoint < GRAPH_CHECKPOINT_ALL) {
+            struct cost_question fewer = question;
+
+            fewer.limit_bytes = 0;
+            fewer.checkpoint = cost.memory.checkpoint - 1;
+            assert_ok(model_cost(&config, &fewer, &cost, &error));
+            assert_true(model_cost_bytes(&cost) > question.limit_bytes);
+        }
+    }
+    question.limit_bytes = bytes[0];
+    assert_ok(model_cost(&config, &question, &cost, &error));
+    assert_int_equal(cost.memory.checkpoint, 0);
+    question.limit_bytes = 1;
+    assert_ok(model_cost(&config, &question, &cost, &error));
+    assert_int_equal(model_cost_bytes(&cost), bytes[1]);
+    model_config_free(&config);
 }
 
 static void captioning_fits_exactly(void **state)
@@ -274,7 +322,7 @@ static void presets_agree_with_the_papers(void **state)
     getrusage(RUSAGE_SELF, &before);
     for (int i = 0; i < 2; i++) {
         struct cost_question question = {
-            .batch = 16, .rows = 64, .training = i, .checkpoint = true};
+            .batch = 16, .rows = 64, .training = i, .checkpoint = GRAPH_CHECKPOINT_ALL};
         struct model_config config;
         struct model_cost cost;
 
@@ -317,9 +365,10 @@ static void bad_questions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(training_fits_exactly),         cmocka_unit_test(captioning_fits_exactly),
-        cmocka_unit_test(one_byte_less_does_not_do),     cmocka_unit_test(counts_by_hand),
-        cmocka_unit_test(presets_agree_with_the_papers), cmocka_unit_test(bad_questions),
+        cmocka_unit_test(training_fits_exactly),   cmocka_unit_test(a_limit_is_kept),
+        cmocka_unit_test(captioning_fits_exactly), cmocka_unit_test(one_byte_less_does_not_do),
+        cmocka_unit_test(counts_by_hand),          cmocka_unit_test(presets_agree_with_the_papers),
+        cmocka_unit_test(bad_questions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

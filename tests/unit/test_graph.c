@@ -28,7 +28,7 @@ void *aligned_alloc(size_t alignment, size_t size)
 
 static struct graph *open_graph(size_t activations, size_t gradients, bool checkpoint)
 {
-    struct graph_options options = {activations, gradients, checkpoint};
+    struct graph_options options = {activations, gradients, checkpoint ? GRAPH_CHECKPOINT_ALL : 0};
     struct earshot_error error;
     struct graph *g;
 
@@ -79,7 +79,7 @@ static void odd_linear_bias(struct graph *g, const struct odd *o)
 
 static void odd_linear_scalar(struct graph *g, const struct odd *o)
 {
-    op_linear_gelu(g, o->scalar, o->w, NULL);
+    op_linear(g, o->scalar, o->w, NULL);
 }
 
 static void odd_self_attention(struct graph *g, const struct odd *o)

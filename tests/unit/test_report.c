@@ -102,12 +102,11 @@ static void read_file(const char *path, char **text)
 }
 
 /* Differences 300 and 500: mean 400, sd 141.42, half of the interval 12.7062 * 100. */
-static void check_report(void)
+static void check_json(void)
 {
-    char *markdown, *json;
+    char *json;
     json_t *root, *difference;
 
-    read_file("REPRODUCE.md", &markdown);
     read_file("report.json", &json);
     root = json_loads(json, 0, NULL);
     difference = json_array_get(json_object_get(root, "differences"), 0);
@@ -117,141 +116,120 @@ static void check_report(void)
     assert_near(real_at(difference, "low"), 400 - 1270.6204736);
     assert_near(real_at(difference, "high"), 400 + 1270.6204736);
     json_decref(root);
-    assert_non_null(strstr(markdown, "| no pre-training | 150.0 \u00b1 70.7 |"));
-    assert_non_null(strstr(markdown, "| PCC + MBP | 550.0 \u00b1 212.1 (paper: 2.0) |"));
-    assert_non_null(
-        strstr(markdown, "| PCC + MBP, less no pre-training | +400.0 (-870.6 to +1670.6)"));
-    assert_non_null(strstr(markdown,
-                           "above on 0 of 1 sets with an interval that excludes zero; not "
-                           "decided on cook +400.0."));
-    /* With the video only all rows get 50: losses of 50, 150 and of 350, 650. */
-    assert_non_null(strstr(markdown,
-                           "| on how many sets | CIDEr-D | seen slots, % | heard slots, % "
-                           "| CIDEr-D lost, video only |"));
-    assert_non_null(strstr(markdown,
-                           "| PCC + MBP, against no pre-training | not decided (+400.0) "
-                           "| not decided (+0.0) | not decided (+0.0) | not decided (+400.0) |"));
-    assert_non_null(strstr(markdown,
-                           "the validation loss ends at 2.00; with the video alone at 3.00, "
-                           "which is 1.00 above the lowest"));
     free(json);
-    free(markdown);
 }
 
-static void read_plan(struct plan *plan, char **text)
+static void check_markdown(const char *text)
 {
-    read_file(test_fixture("reproduce/miniature.json"), text);
-    assert_ok(plan_read("miniature", *text, false, plan, &error));
+    assert_non_null(strstr(text, "| no pre-training | 150.0 \u00b1 70.7 |"));
+    assert_non_null(strstr(text, "| PCC + MBP | 550.0 \u00b1 212.1 (paper: 2.0) |"));
+    assert_non_null(strstr(text, "| PCC + MBP, less no pre-training | +400.0 (-870.6 to +1670.6)"));
+    assert_non_null(strstr(text, "above on 0 of 1 sets with an interval that excludes zero; not "
+                                 "decided on cook +400.0."));
+    /* With the video only all rows get 50: losses of 50, 150 and of 350, 650. */
+    assert_non_null(strstr(text, "| on how many sets | CIDEr-D | seen slots, % | heard slots, % "
+                                 "| CIDEr-D lost, video only |"));
+    assert_non_null(strstr(text,
+                           "| PCC + MBP, against no pre-training | not decided (+400.0) "
+                           "| not decided (+0.0) | not decided (+0.0) | not decided (+400.0) |"));
+    assert_non_null(strstr(text, "the validation loss ends at 2.00; with the video alone at 3.00, "
+                                 "which is 1.00 above the lowest"));
+}
+
+/* A miniature experiment in a folder of its own, which becomes the working directory. */
+struct fixture {
+    struct plan plan;
+    struct experiment experiment;
+    struct results results;
+    char *plan_text, *markdown;
+};
+
+static void open_fixture(struct fixture *f, const char *name)
+{
+    read_file(test_fixture("reproduce/miniature.json"), &f->plan_text);
+    assert_ok(plan_read("miniature", f->plan_text, false, &f->plan, &error));
+    assert_int_equal(chdir(test_directory(name)), 0);
+    assert_ok(experiment_open(&f->plan, &f->experiment, &error));
+}
+
+static void report(struct fixture *f)
+{
+    const struct report_facts facts = {"build 2", "a machine", "earshot reproduce", f->plan_text};
+
+    assert_ok(results_collect(&f->experiment, &f->results, &error));
+    assert_ok(report_write(&f->results, &facts, &error));
+    read_file("REPRODUCE.md", &f->markdown);
+}
+
+static void close_fixture(struct fixture *f)
+{
+    free(f->markdown);
+    results_free(&f->results);
+    experiment_close(&f->experiment);
+    plan_free(&f->plan);
+    free(f->plan_text);
 }
 
 static void test_numbers(void **state)
 {
-    struct plan plan;
-    struct experiment e;
-    struct results results;
-    char *text;
-    struct report_facts facts = {"build 2", "a machine", "earshot reproduce", NULL};
+    struct fixture f;
 
     (void)state;
-    read_plan(&plan, &text);
-    facts.plan = text;
-    assert_int_equal(chdir(test_directory("report")), 0);
-    assert_ok(experiment_open(&plan, &e, &error));
-    run(&e);
-    assert_ok(results_collect(&e, &results, &error));
-    check_values(&results);
-    assert_ok(report_write(&results, &facts, &error));
-    check_report();
-    results_free(&results);
-    experiment_close(&e);
-    plan_free(&plan);
-    free(text);
+    open_fixture(&f, "report");
+    run(&f.experiment);
+    report(&f);
+    check_values(&f.results);
+    check_markdown(f.markdown);
+    check_json();
+    close_fixture(&f);
 }
 
 /* A paper that has it the other way round must be contradicted in words. */
 static void test_contradiction_is_said(void **state)
 {
-    struct plan plan;
-    struct experiment e;
-    struct results results;
-    char *text, *markdown;
-    struct report_facts facts = {"build 2", "a machine", "earshot reproduce", NULL};
+    struct fixture f;
 
     (void)state;
-    read_plan(&plan, &text);
-    facts.plan = text;
-    plan.row[0].paper[0] = 10; /* pcc_mbp: 2 */
-    assert_int_equal(chdir(test_directory("report-contradiction")), 0);
-    assert_ok(experiment_open(&plan, &e, &error));
-    run(&e);
-    assert_ok(results_collect(&e, &results, &error));
-    assert_ok(report_write(&results, &facts, &error));
-    read_file("REPRODUCE.md", &markdown);
-    assert_non_null(strstr(markdown, "OTHERWISE than in the paper on cook"));
-    assert_non_null(strstr(markdown, "Of 1 pairs, 0 are as in the paper"));
-    free(markdown);
-    results_free(&results);
-    experiment_close(&e);
-    plan_free(&plan);
-    free(text);
+    open_fixture(&f, "report-contradiction");
+    f.plan.row[0].paper[0] = 10; /* pcc_mbp: 2 */
+    run(&f.experiment);
+    report(&f);
+    assert_non_null(strstr(f.markdown, "OTHERWISE than in the paper on cook"));
+    assert_non_null(strstr(f.markdown, "Of 1 pairs, 0 are as in the paper"));
+    close_fixture(&f);
 }
 
 /* A seed is missing on one side: the pair is one seed, and the cells say so. */
 static void test_one_pair(void **state)
 {
-    struct plan plan;
-    struct experiment e;
-    struct results results;
-    char *text, *markdown;
-    struct report_facts facts = {"build 2", "a machine", "earshot reproduce", NULL};
+    struct fixture f;
 
     (void)state;
-    read_plan(&plan, &text);
-    facts.plan = text;
-    assert_int_equal(chdir(test_directory("report-pair")), 0);
-    assert_ok(experiment_open(&plan, &e, &error));
-    run(&e);
+    open_fixture(&f, "report-pair");
+    run(&f.experiment);
     assert_int_equal(unlink("jobs/s8.pcc_mbp.cook.av.cider/done.json"), 0);
-    assert_ok(runner_look(&e.jobs, &error));
-    assert_ok(results_collect(&e, &results, &error));
-    assert_ok(report_write(&results, &facts, &error));
-    read_file("REPRODUCE.md", &markdown);
-    assert_non_null(strstr(markdown, "| PCC + MBP | 400.0 (paper: 2.0; 1 of 2 seeds) |"));
-    assert_non_null(strstr(markdown, "| PCC + MBP, against no pre-training | one seed (+300.0) |"));
-    assert_non_null(strstr(markdown, "; one seed, hence no interval, on cook +300.0."));
-    free(markdown);
-    results_free(&results);
-    experiment_close(&e);
-    plan_free(&plan);
-    free(text);
+    assert_ok(runner_look(&f.experiment.jobs, &error));
+    report(&f);
+    assert_non_null(strstr(f.markdown, "| PCC + MBP | 400.0 (paper: 2.0; 1 of 2 seeds) |"));
+    assert_non_null(
+        strstr(f.markdown, "| PCC + MBP, against no pre-training | one seed (+300.0) |"));
+    assert_non_null(strstr(f.markdown, "; one seed, hence no interval, on cook +300.0."));
+    close_fixture(&f);
 }
 
 /* Nothing done yet: a report that says so. */
 static void test_empty(void **state)
 {
-    struct plan plan;
-    struct experiment e;
-    struct results results;
-    char *text, *markdown;
-    struct report_facts facts = {"build 2", "a machine", "earshot reproduce", NULL};
+    struct fixture f;
 
     (void)state;
-    read_plan(&plan, &text);
-    facts.plan = text;
-    assert_int_equal(chdir(test_directory("report-empty")), 0);
-    assert_ok(experiment_open(&plan, &e, &error));
-    assert_ok(runner_look(&e.jobs, &error));
-    assert_ok(results_collect(&e, &results, &error));
-    assert_ok(report_write(&results, &facts, &error));
-    read_file("REPRODUCE.md", &markdown);
-    assert_non_null(strstr(markdown, "NOT COMPLETE"));
-    assert_null(strstr(markdown, "nan"));
-    assert_null(strstr(markdown, "on how many sets"));
-    free(markdown);
-    results_free(&results);
-    experiment_close(&e);
-    plan_free(&plan);
-    free(text);
+    open_fixture(&f, "report-empty");
+    assert_ok(runner_look(&f.experiment.jobs, &error));
+    report(&f);
+    assert_non_null(strstr(f.markdown, "NOT COMPLETE"));
+    assert_null(strstr(f.markdown, "nan"));
+    assert_null(strstr(f.markdown, "on how many sets"));
+    close_fixture(&f);
 }
 
 int main(void)

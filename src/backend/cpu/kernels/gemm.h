@@ -14,9 +14,12 @@
 #define TILE_ROWS 6
 #endif
 #define TILE_COLUMNS (2 * VW)
+/* Floats of a cache line, as most processors have it. */
+#define LINE_FLOATS 16
 
 /* Every instruction set has its own. */
 #define gemm_tile SIMD(gemm_tile)
+#define gemm_tile_ahead SIMD(gemm_tile_ahead)
 #define gemm_tile_at SIMD(gemm_tile_at)
 #define gemm_pack SIMD(gemm_pack)
 #define gemm_pack_transposed SIMD(gemm_pack_transposed)
@@ -28,6 +31,18 @@
  */
 void gemm_tile(int rows, int64_t columns, int64_t k, const float *a, int64_t a_row, const float *b,
                const float *init, bool add, float *c, int64_t c_row);
+
+/* What a tile brings into the second-level cache meanwhile, for a later one: from, from + step, ...
+ * (floats), one line for every two of k. */
+struct gemm_ahead {
+    const float *from;
+    int64_t step;
+};
+
+/* As gemm_tile. */
+void gemm_tile_ahead(int rows, int64_t columns, int64_t k, const float *a, int64_t a_row,
+                     const float *b, const float *init, bool add, float *c, int64_t c_row,
+                     struct gemm_ahead ahead);
 
 /* The same with a[i, p] at a[p * a_k + i]. */
 void gemm_tile_at(int rows, int64_t columns, int64_t k, const float *a, int64_t a_k, const float *b,

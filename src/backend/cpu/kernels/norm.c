@@ -9,6 +9,17 @@
 
 #include <omp.h>
 
+static void row_scale(int64_t c, const float *x, const float *gamma, const float *beta, float mean,
+                      float rstd, float *y)
+{
+    for (int64_t i = 0; i < c; i += VW) {
+        int64_t n = c - i;
+        vec hat = (v_load_first(x + i, n) - v_set(mean)) * v_set(rstd);
+
+        v_store_first(y + i, n, v_fma(hat, v_load_first(gamma + i, n), v_load_first(beta + i, n)));
+    }
+}
+
 static void row_fwd(int64_t c, const float *x, const float *gamma, const float *beta, float epsilon,
                     float *y, float *stats)
 {
@@ -35,12 +46,7 @@ static void row_fwd(int64_t c, const float *x, const float *gamma, const float *
     off = v_sum(rest) / (float)c;
     rstd = 1 / sqrtf(v_sum(squares) / (float)c - off * off + epsilon);
     mean += off;
-    for (int64_t i = 0; i < c; i += VW) {
-        int64_t n = c - i;
-        vec hat = (v_load_first(x + i, n) - v_set(mean)) * v_set(rstd);
-
-        v_store_first(y + i, n, v_fma(hat, v_load_first(gamma + i, n), v_load_first(beta + i, n)));
-    }
+    row_scale(c, x, gamma, beta, mean, rstd, y);
     if (stats) {
         stats[0] = mean;
         stats[1] = rstd;
@@ -60,6 +66,18 @@ static void layer_norm_fwd(struct backend *b, int64_t rows, int64_t c, const voi
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
     for (int64_t r = 0; r < rows; r++)
         row_fwd(c, xf + r * c, gamma, beta, epsilon, yf + r * c, stats ? stats + 2 * r : NULL);
+}
+
+static void layer_norm_again(struct backend *b, int64_t rows, int64_t c, const void *x,
+                             const float *gamma, const float *beta, const float *stats, void *y)
+{
+    const float *xf = x;
+    float *yf = y;
+    int team = cpu_team(b, (double)rows * (double)c);
+
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
+    for (int64_t r = 0; r < rows; r++)
+        row_scale(c, xf + r * c, gamma, beta, stats[2 * r], stats[2 * r + 1], yf + r * c);
 }
 
 static void row_bwd(int64_t c, const float *x, const float *gamma, float mean, float rstd,
@@ -141,5 +159,6 @@ static void layer_norm_bwd(struct backend *b, int64_t rows, int64_t c, const voi
 void SIMD(install_norm)(struct backend *b)
 {
     b->layer_norm_fwd = layer_norm_fwd;
+    b->layer_norm_again = layer_norm_again;
     b->layer_norm_bwd = layer_norm_bwd;
 }

@@ -22,35 +22,39 @@ static void gelu_fwd(struct backend *b, int64_t n, const void *x, void *y)
         v_gelu_run(n - i < RUN ? n - i : RUN, xf + i, yf + i);
 }
 
-INLINE void gelu_slope_run(int64_t n, const float *x, const float *dy, float *dx, const bool add)
+/* dx = dy times the slope, added to what is there with add; y, unless NULL, gets GELU(x). */
+INLINE void gelu_slope_run(int64_t n, const float *x, const float *dy, float *dx, const bool add,
+                           float *y)
 {
-    int64_t i = 0, left;
+    for (int64_t i = 0; i < n; i += VW) {
+        int64_t left = n - i;
+        vec value = v_load_first(x + i, left), phi = v_phi(value);
+        vec start = add ? v_load_first(dx + i, left) : v_set(0);
 
-    for (; i + VW <= n; i += VW)
-        v_store(dx + i, v_fma(v_load(dy + i), v_gelu_slope(v_load(x + i)),
-                              add ? v_load(dx + i) : v_set(0)));
-    left = n - i;
-    if (left)
         v_store_first(dx + i, left,
-                      v_fma(v_load_first(dy + i, left), v_gelu_slope(v_load_first(x + i, left)),
-                            add ? v_load_first(dx + i, left) : v_set(0)));
+                      v_fma(v_load_first(dy + i, left), v_gelu_slope(value, phi), start));
+        if (y)
+            v_store_first(y + i, left, v_gelu_of(value, phi));
+    }
 }
 
 static void gelu_bwd(struct backend *b, int64_t n, const void *x, const void *dy, void *dx,
-                     bool add)
+                     bool add, void *y)
 {
     const float *xf = x, *dyf = dy;
-    float *dxf = dx;
+    float *dxf = dx, *yf = y;
     int team = cpu_team(b, 4.0 * (double)n);
 
     if (!dx)
         return;
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
     for (int64_t i = 0; i < n; i += RUN) {
+        int64_t count = n - i < RUN ? n - i : RUN;
+
         if (add)
-            gelu_slope_run(n - i < RUN ? n - i : RUN, xf + i, dyf + i, dxf + i, true);
+            gelu_slope_run(count, xf + i, dyf + i, dxf + i, true, yf ? yf + i : NULL);
         else
-            gelu_slope_run(n - i < RUN ? n - i : RUN, xf + i, dyf + i, dxf + i, false);
+            gelu_slope_run(count, xf + i, dyf + i, dxf + i, false, yf ? yf + i : NULL);
     }
 }
 

@@ -17,8 +17,10 @@
 /* The longest run of sums before c is stored: a panel of it is about half a first-level cache away
  * from the second level. */
 #define DEPTH_MAX 768
-/* Floats of x that a task works on: a quarter of a megabyte. */
-#define BLOCK_FLOATS 65536
+/* Floats of x that a task works on: a third of a megabyte, 126 rows of the longest runs. */
+#define BLOCK_FLOATS (126 * DEPTH_MAX)
+/* Tiles that it takes to ask for a whole panel when every two of depth ask for half a line. */
+#define FETCH_TILES 8
 /* Rows of packed panels that stay in the second-level cache: half a megabyte. */
 #define RESIDENT_ROWS (131072 / TILE_COLUMNS)
 /* Fewer rows than this are not worth packing w for. */
@@ -62,31 +64,103 @@ static void pack_panel(const struct product *p, const struct part *part, int64_t
                   to + TILE_COLUMNS);
 }
 
-/* Rows [row, end) of one panel. */
-static void panel_rows(const struct product *p, const struct part *part, int64_t panel, int64_t row,
-                       int64_t end)
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Memory that will be needed after what is being worked on: the second run after the first. */
+struct later {
+    const float *at[2], *end[2];
+};
+
+static void later_set(struct later *l, int run, const float *at, int64_t floats)
+{
+    l->at[run] = at;
+    l->end[run] = at + floats;
+}
+
+/* What a tile of this depth can ask for, `step` floats for every two of its depth. */
+static struct gemm_ahead later_take(struct later *l, int64_t depth, int64_t step,
+                                    const float *otherwise)
+{
+    for (int run = 0; run < 2; run++)
+        if (l->at[run] < l->end[run]) {
+            const float *from = l->at[run];
+
+            l->at[run] += depth / 2 * step;
+            return (struct gemm_ahead){from, step};
+        }
+    return (struct gemm_ahead){otherwise, 0};
+}
+
+/* At most TILE_ROWS rows of one panel. */
+static void panel_tile(const struct product *p, const struct part *part, int64_t panel, int64_t row,
+                       int rows, struct later *later, int64_t step)
 {
     int64_t column = part->first_column + panel * TILE_COLUMNS;
     int64_t left = part->first_column + part->columns - column;
     int64_t columns = left < TILE_COLUMNS ? left : TILE_COLUMNS;
     const float *b = part->panels + panel * (part->depth + 1) * TILE_COLUMNS;
     bool last = part->first_depth + part->depth == p->depth;
+    float *y = p->y + row * p->columns + column;
 
+    gemm_tile_ahead(rows, columns, part->depth, p->x + row * p->depth + part->first_depth, p->depth,
+                    b + TILE_COLUMNS, b, p->add || part->first_depth > 0, y, p->columns,
+                    later_take(later, part->depth, step, b));
+    if (last && p->end == END_GELU)
+        for (int64_t i = 0; i < rows; i++)
+            v_gelu_run(columns, y + i * p->columns, p->gelu + (row + i) * p->columns + column);
+}
+
+static int tile_rows(int64_t row, int64_t end)
+{
+    return end - row < TILE_ROWS ? (int)(end - row) : TILE_ROWS;
+}
+
+/* The panels [first, last) all stay in the second-level cache: y is written row by row, and what
+ * must be there in time is the next rows of x and y. */
+static void resident_block(const struct product *p, const struct part *part, int64_t first,
+                           int64_t last, int64_t row, int64_t end)
+{
     for (; row < end; row += TILE_ROWS) {
-        int rows = end - row < TILE_ROWS ? (int)(end - row) : TILE_ROWS;
-        float *y = p->y + row * p->columns + column;
+        int64_t next = row + TILE_ROWS, more = next < end ? tile_rows(next, end) : 0;
+        struct later later = {{NULL}, {NULL}};
 
-        gemm_tile(rows, columns, part->depth, p->x + row * p->depth + part->first_depth, p->depth,
-                  b + TILE_COLUMNS, b, p->add || part->first_depth > 0, y, p->columns);
-        if (last && p->end == END_GELU)
-            for (int64_t i = 0; i < rows; i++)
-                v_gelu_run(columns, y + i * p->columns, p->gelu + (row + i) * p->columns + column);
+        if (part->depth == p->depth)
+            later_set(&later, 0, p->x + next * p->depth, more * p->depth);
+        if ((last - first) * TILE_COLUMNS >= p->columns)
+            later_set(&later, 1, p->y + next * p->columns, more * p->columns);
+        for (int64_t i = first; i < last; i++)
+            panel_tile(p, part, i, row, tile_rows(row, end), &later, LINE_FLOATS);
     }
 }
 
-static int64_t ceil_div(int64_t a, int64_t b)
+/* The rows of x stay in the second-level cache: while they meet one panel, the next one is
+ * fetched, and with what is left of the time the rows of the next block. */
+static void streamed_block(const struct product *p, const struct part *part, int64_t first,
+                           int64_t last, int64_t row, int64_t end, int64_t rows_after)
 {
-    return (a + b - 1) / b;
+    int64_t panel_floats = (part->depth + 1) * TILE_COLUMNS, tiles = ceil_div(end - row, TILE_ROWS);
+    int64_t step = tiles < FETCH_TILES ? LINE_FLOATS : LINE_FLOATS / 2;
+    struct later later = {{NULL}, {NULL}};
+
+    if (part->depth == p->depth)
+        later_set(&later, 1, p->x + end * p->depth, rows_after * p->depth);
+    for (int64_t i = first; i < last; i++) {
+        later_set(&later, 0, part->panels + (i + 1 < last ? i + 1 : first) * panel_floats,
+                  panel_floats);
+        for (int64_t r = row; r < end; r += TILE_ROWS) {
+            const float *y = p->y + r * p->columns + part->first_column + i * TILE_COLUMNS;
+            int rows = tile_rows(r, end);
+
+            for (int j = 0; j < rows; j++) {
+                __builtin_prefetch(y + j * p->columns, 1, 3);
+                __builtin_prefetch(y + j * p->columns + TILE_COLUMNS / 2, 1, 3);
+            }
+            panel_tile(p, part, i, r, rows, &later, step);
+        }
+    }
 }
 
 static void run_part(struct backend *b, const struct product *p, const struct part *part)
@@ -116,15 +190,13 @@ static void run_part(struct backend *b, const struct product *p, const struct pa
         for (int64_t t = 0; t < blocks * groups; t++) {
             int64_t row = t / groups * block, g = t % groups;
             int64_t end = row + block < p->rows ? row + block : p->rows;
-
             int64_t first = panels * g / groups, last = panels * (g + 1) / groups;
 
-            /* Panels that all stay in the second-level cache let y be written row by row. */
-            int64_t step = (last - first) * part->depth <= RESIDENT_ROWS ? TILE_ROWS : block;
-
-            for (; row < end; row += step)
-                for (int64_t i = first; i < last; i++)
-                    panel_rows(p, part, i, row, row + step < end ? row + step : end);
+            if ((last - first) * part->depth <= RESIDENT_ROWS)
+                resident_block(p, part, first, last, row, end);
+            else
+                streamed_block(p, part, first, last, row, end,
+                               end + block < p->rows ? block : p->rows - end);
         }
     }
 }

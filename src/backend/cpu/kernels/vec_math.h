@@ -64,10 +64,15 @@ INLINE vec v_phi(vec x)
     return v_where_less(x, v_set(-5.5f), v_set(0), q);
 }
 
-/* x Phi(x); -inf times 0 is avoided because GELU(-inf) = 0. */
+/* x Phi(x), Phi(x) given; -inf times 0 is avoided because GELU(-inf) = 0. */
+INLINE vec v_gelu_of(vec x, vec phi)
+{
+    return v_max(v_set(-1e30f), x) * phi;
+}
+
 INLINE vec v_gelu(vec x)
 {
-    return v_max(v_set(-1e30f), x) * v_phi(x);
+    return v_gelu_of(x, v_phi(x));
 }
 
 /* y[i] = gelu(x[i]); y may be x. */
@@ -81,12 +86,12 @@ INLINE void v_gelu_run(int64_t n, const float *x, float *y)
         v_store_first(y + i, n - i, v_gelu(v_load_first(x + i, n - i)));
 }
 
-/* Phi(x) + x phi(x) */
-INLINE vec v_gelu_slope(vec x)
+/* Phi(x) + x times the density, Phi(x) given */
+INLINE vec v_gelu_slope(vec x, vec phi)
 {
     vec density = v_set(0.398942280f) * v_exp(v_set(-0.5f) * x * x);
 
-    return v_fma(v_max(v_set(-1e18f), v_min(v_set(1e18f), x)), density, v_phi(x));
+    return v_fma(v_max(v_set(-1e18f), v_min(v_set(1e18f), x)), density, phi);
 }
 
 #endif
