@@ -74,10 +74,24 @@ struct adamw {
     float gradient_scale; /* multiplies the gradient first (clipping) */
 };
 
+/*
+ * A matrix [out, in] whose elements are shorter than f32; for inference only.
+ *   BF16: the upper halves of f32;   I8: w[o, i] = scale[o] * data[o, i]
+ * data is aligned to its elements and may be in a mapped file where host_memory allows it.
+ */
+enum weight_type { WEIGHT_F32, WEIGHT_BF16, WEIGHT_I8 };
+
+struct low_weight {
+    enum weight_type type; /* WEIGHT_F32: there is none; the other fields say nothing */
+    const void *data;
+    const float *scale; /* [out] of WEIGHT_I8; else NULL */
+};
+
 struct backend {
     const char *name;
     size_t act_bytes;
-    void *state; /* the backend's own */
+    bool host_memory; /* kernels read host memory too: low_weight.data may stay where it is */
+    void *state;      /* the backend's own */
 
     /* ---- memory ------------------------------------------------------------------------------ */
     /* 64-byte aligned, contents undefined; NULL when there is none.  Large blocks must not become
@@ -104,6 +118,14 @@ struct backend {
      */
     void (*linear_gelu_fwd)(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
                             const float *w, const float *bias, void *y, void *pre);
+    /*
+     * As linear_fwd, or with gelu as linear_gelu_fwd without pre, for a weight of lower precision.
+     * Sums are f32 or exact integers.  A processor with products of that type may be given x
+     * rounded: to bf16, and for I8 to 8 bits by row (largest |x| / 127 is one step).  Which of the
+     * ways is taken depends on the processor and on the sizes, never on what else runs.
+     */
+    void (*linear_low_fwd)(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
+                           const struct low_weight *w, const float *bias, bool gelu, void *y);
 
     /* ---- attention --------------------------------------------------------------------------- */
     /* lse[batch, heads, nq] (natural log of the softmax denominator, scores included; -INFINITY for
@@ -167,6 +189,9 @@ struct backend {
                       int64_t table_rows, const float *table, void *y);
     void (*embed_bwd)(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
                       int64_t table_rows, const void *dy, float *dtable);
+    /* The same over a table [table_rows, c] of lower precision; each row is an output of it. */
+    void (*embed_low_fwd)(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
+                          int64_t table_rows, const struct low_weight *table, void *y);
     /* to(block i) = from(block i), or += with accumulate (then to_stride may be 0: a sum). */
     void (*copy_strided)(struct backend *b, const struct strided *s, const void *from, void *to,
                          bool accumulate);

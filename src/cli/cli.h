@@ -35,6 +35,7 @@ extern const struct cli_command cmd_export;
 extern const struct cli_command cmd_import;
 extern const struct cli_command cmd_info;
 extern const struct cli_command cmd_plot;
+extern const struct cli_command cmd_quantize;
 extern const struct cli_command cmd_reproduce;
 extern const struct cli_command cmd_tag;
 extern const struct cli_command cmd_toyworld;

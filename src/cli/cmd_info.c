@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/configuration.h"
 #include "cli/model_path.h"
 #include "model/cost.h"
+#include "model/param_file.h"
 
 struct settings {
     char *model;
@@ -72,15 +74,43 @@ struct facts {
     struct model_cost cost;
     int64_t beam;
     int64_t parameters[PART_COUNT];
+    const char *type; /* of the weights of products: "f32", "bf16", "int8", or "mixed" */
+    size_t value_bytes;
 };
 
-static enum earshot_status count_parameters(struct facts *facts, struct earshot_error *error)
+/* In which types the model's file has its weights; only its list of tensors is read. */
+static enum earshot_status find_types(struct facts *facts, struct params *params,
+                                      const char *directory, struct earshot_error *error)
+{
+    char *path = directory ? str_format("%s/model.safetensors", directory) : NULL;
+    enum earshot_status status = EARSHOT_OK;
+
+    if (directory && !path)
+        return error_memory(error, strlen(directory));
+    if (path && file_exists(path))
+        status = param_file_types(params, path, error);
+    free(path);
+    for (int i = 0; i < params_count(params); i++) {
+        const struct param *param = params_at(params, i);
+        const char *type = weight_type_name(param->low.type);
+
+        if (param->product)
+            facts->type = !facts->type || facts->type == type ? type : "mixed";
+    }
+    facts->value_bytes = params_bytes(params, false);
+    return status;
+}
+
+/* directory: the model's, NULL where there is only a configuration. */
+static enum earshot_status count_parameters(struct facts *facts, const char *directory,
+                                            struct earshot_error *error)
 {
     struct captioner *captioner;
     enum earshot_status status = captioner_new(&facts->config, &captioner, error);
 
     if (status != EARSHOT_OK)
         return status;
+    status = find_types(facts, captioner->params, directory, error);
     for (int i = 0; i < params_count(captioner->params); i++) {
         const struct param *param = params_at(captioner->params, i);
         size_t length = strcspn(param->name, ".");
@@ -91,7 +121,7 @@ static enum earshot_status count_parameters(struct facts *facts, struct earshot_
                 facts->parameters[p] += param->elements;
     }
     captioner_free(captioner);
-    return EARSHOT_OK;
+    return status;
 }
 
 static double caption_multiply_adds(const struct facts *facts)
@@ -126,6 +156,7 @@ static void print_text(const struct facts *facts)
 {
     const struct model_config *c = &facts->config;
     const struct model_cost *cost = &facts->cost;
+    bool lower = strcmp(facts->type, weight_type_name(WEIGHT_F32)) != 0;
     char text[32];
 
     printf("%s: clips of %g s", c->name, c->window_s);
@@ -136,7 +167,8 @@ static void print_text(const struct facts *facts)
         printf(", %g s of sound", (double)c->audio.frames / 100);
     if (c->use_stream[STREAM_TEXT])
         printf(", %" PRId64 " tokens of transcript", c->text.max_length);
-    printf("\n\nparameters               %12" PRId64 "\n", cost->parameters);
+    printf("\n\nparameters               %12" PRId64 "%s%s%s\n", cost->parameters,
+           lower ? "  (weights of products in " : "", lower ? facts->type : "", lower ? ")" : "");
     for (int p = 0; p < PART_COUNT; p++)
         if (facts->parameters[p])
             printf("  %-22s %12" PRId64 "\n", parts[p].title, facts->parameters[p]);
@@ -196,7 +228,8 @@ static json_t *json_work(const struct facts *facts)
 static json_t *json_facts(const struct facts *facts)
 {
     const struct model_cost *c = &facts->cost;
-    json_t *parameters = json_pack("{s:I}", "total", (json_int_t)c->parameters);
+    json_t *parameters =
+        json_pack("{s:I, s:s}", "total", (json_int_t)c->parameters, "type", facts->type);
     int failed = 0;
 
     for (int p = 0; p < PART_COUNT; p++)
@@ -234,33 +267,31 @@ static enum earshot_status print_json(const struct facts *facts, struct earshot_
 /* ---- the command ------------------------------------------------------------------------------
  */
 
-/* The configuration that argv names; flags that change it come later. */
+/* The configuration that argv names; flags that change it come later.  *path: of the model, if it
+ * is one; malloc'd. */
 static enum earshot_status read_model(int argc, char **argv, struct model_config *config,
-                                      struct train_options *train, struct earshot_error *error)
+                                      struct train_options *train, char **path,
+                                      struct earshot_error *error)
 {
     const char *model = configuration_peek(argc, argv, "model", 'm');
-    char *path = NULL;
     enum earshot_status status;
 
     if (!model && (configuration_peek(argc, argv, "preset", 0) ||
                    configuration_peek(argc, argv, "config", 'c')))
         return configuration_read(argc, argv, config, train, error);
-    status = model_path_find(model, &path, error);
-    if (status == EARSHOT_OK)
-        status = captioner_read_config(path, config, error);
-    free(path);
-    return status;
+    status = model_path_find(model, path, error);
+    return status == EARSHOT_OK ? captioner_read_config(*path, config, error) : status;
 }
 
 static int show(const struct settings *settings, const struct train_options *train,
-                struct model_config *config)
+                struct model_config *config, const char *directory)
 {
     int64_t batch = settings->batch ? settings->batch : settings->train ? train->batch_size : 1;
     struct facts facts = {.config = *config,
                           .beam = settings->beam,
                           .question = train_options_question(train, batch)};
     struct earshot_error error = {0};
-    enum earshot_status status = count_parameters(&facts, &error);
+    enum earshot_status status = count_parameters(&facts, directory, &error);
 
     facts.question.rows = batch * settings->beam;
     facts.question.training = settings->train;
@@ -271,6 +302,8 @@ static int show(const struct settings *settings, const struct train_options *tra
 
     if (status == EARSHOT_OK)
         status = model_cost(&facts.config, &facts.question, &facts.cost, &error);
+    if (!settings->train)
+        facts.cost.parameter_bytes = facts.value_bytes;
     if (status == EARSHOT_OK && settings->format == FORMAT_JSON)
         status = print_json(&facts, &error);
     else if (status == EARSHOT_OK)
@@ -287,7 +320,8 @@ static int run(const struct cli_command *command, int argc, char **argv)
     const struct option_binding binding[] = {
         {table, &settings}, {configuration_table, &configuration}, {model_config_table, &model}};
     struct earshot_error error = {0};
-    enum earshot_status status = read_model(argc, argv, &model, &train, &error);
+    char *directory = NULL;
+    enum earshot_status status = read_model(argc, argv, &model, &train, &directory, &error);
     struct cli_flags flags;
     int count, exit_code;
 
@@ -302,12 +336,13 @@ static int run(const struct cli_command *command, int argc, char **argv)
         else if (status != EARSHOT_OK)
             exit_code = cli_fail(&error);
         else
-            exit_code = show(&settings, &train, &model);
+            exit_code = show(&settings, &train, &model, directory);
     }
     options_free(table, &settings);
     options_free(configuration_table, &configuration);
     train_options_free(&train);
     model_config_free(&model);
+    free(directory);
     return exit_code;
 }
 

@@ -46,6 +46,14 @@ struct captioning_options;
 enum earshot_status eval_caption(struct eval_run *run, const struct captioning_options *options,
                                  const char *manifest, bool strict, struct earshot_error *error);
 
+/* Pairs references and results, both read, by id, else by media file.  strict: an item that only
+ * one side has is an error. */
+enum earshot_status eval_match(struct eval_run *run, bool strict, struct earshot_error *error);
+/* Fills the evaluation of the pairs. */
+enum earshot_status eval_score(struct eval_run *run, const struct evaluation_options *options,
+                               struct earshot_error *error);
+void eval_free(struct eval_run *run);
+
 /* The three hashes; items count in order of their ids, so the order of the files does not matter.
  */
 enum earshot_status eval_hash(struct eval_run *run, struct earshot_error *error);

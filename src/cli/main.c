@@ -14,8 +14,8 @@
 
 /* In the order in which `earshot help` lists them. */
 static const struct cli_command *const commands[] = {
-    &cmd_caption, &cmd_tag,    &cmd_info,     &cmd_train,     &cmd_eval,    &cmd_plot,
-    &cmd_import,  &cmd_export, &cmd_toyworld, &cmd_reproduce, &cmd_version,
+    &cmd_caption, &cmd_tag,      &cmd_info,   &cmd_train,    &cmd_eval,      &cmd_plot,
+    &cmd_import,  &cmd_quantize, &cmd_export, &cmd_toyworld, &cmd_reproduce, &cmd_version,
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)

@@ -132,5 +132,11 @@ int64_t tensor_last(const struct tensor *x);
 int64_t tensor_rows(const struct tensor *x);
 /* Sticks an error that shows the tensor's shape. */
 void op_shape_error(struct graph *g, const char *op, const struct tensor *x, const char *expected);
+/* y = x w^T + bias in whatever type w is; with gelu y = GELU(that), and pre, unless NULL, gets what
+ * GELU was given (f32 weights only). */
+void linear_forward(struct backend *b, const struct param *w, const struct param *bias,
+                    int64_t rows, const void *x, bool gelu, void *y, void *pre);
+/* Fails the graph when w is of lower precision: nothing is recorded over it. */
+void linear_needs_f32(struct graph *g, const struct param *w);
 
 #endif

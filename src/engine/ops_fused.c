@@ -56,16 +56,6 @@ static bool wants_norm(struct graph *g, const struct norm_layer *norm)
     return graph_wants_param(g, norm->bias) || weight;
 }
 
-/* y = linear(x) */
-static void linear_forward(struct backend *b, const struct linear_layer *l, int64_t rows,
-                           const void *x, void *y)
-{
-    int64_t out = l->weight->dim[0];
-
-    b->linear_fwd(b, rows, l->weight->elements / out, out, x, l->weight->value,
-                  l->bias ? l->bias->value : NULL, y);
-}
-
 /* dx = its gradient, unless dx is NULL; the parameters' are added to. */
 static void linear_backward(struct backend *b, const struct linear_layer *l, int64_t rows,
                             const void *x, const void *dy, void *dx)
@@ -181,6 +171,8 @@ struct tensor *op_norm_linear(struct graph *g, struct tensor *x, const struct no
     int rank = o.to ? o.to->rank + 1 : x->rank;
 
     record = wants_linear(g, linear) || norm_wants || record;
+    if (record)
+        linear_needs_f32(g, linear->weight);
     if (!graph_failed(g) && (!x->rank || rank > RANK_MAX || !linear_fits(linear, c) ||
                              !norm_fits(norm, c) || (o.to && o.from->elements != rows)))
         op_shape_error(g, linear->weight->name, x,
@@ -200,7 +192,7 @@ struct tensor *op_norm_linear(struct graph *g, struct tensor *x, const struct no
     norm_forward(b, norm, rows, x->data, normed, stats ? stats->data : NULL);
     if (o.to)
         b->gather_rows_fwd(b, o.to->elements, c, o.to->data, rows, normed, ordered);
-    linear_forward(b, linear, tensor_rows(y), ordered, y->data);
+    linear_forward(b, linear->weight, linear->bias, tensor_rows(y), ordered, false, y->data, NULL);
     graph_scratch_end(g, scratch);
     if (record && (n = graph_record(g, sizeof *n, mark, norm_linear_backward, y))) {
         n->x = x;
@@ -332,6 +324,8 @@ struct tensor *op_linear_residual(struct graph *g, struct tensor *x, struct tens
     bool record = graph_wants(g, x), h_wants = graph_wants(g, h);
 
     record = wants_linear(g, linear) || h_wants || record;
+    if (record)
+        linear_needs_f32(g, linear->weight);
     if (!graph_failed(g) &&
         (!h->rank || !linear_fits(linear, tensor_last(h)) || linear->weight->dim[0] != c ||
          (o.to ? o.to->elements != places || o.from->elements != rows : places != rows)))
@@ -341,7 +335,7 @@ struct tensor *op_linear_residual(struct graph *g, struct tensor *x, struct tens
     product = o.to ? graph_scratch(g, places * c) : y->data;
     if (graph_failed(g))
         return y;
-    linear_forward(b, linear, places, h->data, product);
+    linear_forward(b, linear->weight, linear->bias, places, h->data, false, product, NULL);
     if (o.to)
         b->gather_rows_fwd(b, rows, c, o.from->data, places, product, y->data);
     graph_scratch_end(g, scratch);
@@ -438,14 +432,9 @@ static void mlp_forward(struct graph *g, const struct mlp_node *n)
                          n->stats ? (float *)n->stats->data + 2 * r : NULL);
             x = normed;
         }
-        if (b->linear_gelu_fwd) {
-            b->linear_gelu_fwd(b, count, c, wide, x, fc1->weight->value,
-                               fc1->bias ? fc1->bias->value : NULL, hidden, pre);
-        } else {
-            linear_forward(b, fc1, count, x, pre ? pre : hidden);
-            b->gelu_fwd(b, count * wide, pre ? pre : hidden, hidden);
-        }
-        linear_forward(b, fc2, count, hidden, at(b, n->y->data, r * c));
+        linear_forward(b, fc1->weight, fc1->bias, count, x, true, hidden, pre);
+        linear_forward(b, fc2->weight, fc2->bias, count, hidden, false, at(b, n->y->data, r * c),
+                       NULL);
     }
     graph_scratch_end(g, mark);
 }
@@ -464,6 +453,10 @@ struct tensor *op_mlp_residual(struct graph *g, struct tensor *x, const struct n
     if (norm) {
         record = wants_norm(g, norm) || record;
         node.norm = *norm;
+    }
+    if (record) {
+        linear_needs_f32(g, mlp->fc1.weight);
+        linear_needs_f32(g, mlp->fc2.weight);
     }
     if (!graph_failed(g) &&
         (!x->rank || !linear_fits(&mlp->fc1, c) || !linear_fits(&mlp->fc2, wide) ||

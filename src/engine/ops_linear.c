@@ -27,6 +27,31 @@ void op_shape_error(struct graph *g, const char *op, const struct tensor *x, con
                expected);
 }
 
+void linear_needs_f32(struct graph *g, const struct param *w)
+{
+    if (w->low.type != WEIGHT_F32)
+        graph_fail(g, EARSHOT_ERROR_INTERNAL, "%s is %s: no gradient passes through it", w->name,
+                   weight_type_name(w->low.type));
+}
+
+void linear_forward(struct backend *b, const struct param *w, const struct param *bias,
+                    int64_t rows, const void *x, bool gelu, void *y, void *pre)
+{
+    int64_t out = w->dim[0], in = w->elements / out;
+    const float *add = bias ? bias->value : NULL;
+
+    if (w->low.type != WEIGHT_F32) {
+        b->linear_low_fwd(b, rows, in, out, x, &w->low, add, gelu, y);
+    } else if (!gelu) {
+        b->linear_fwd(b, rows, in, out, x, w->value, add, y);
+    } else if (b->linear_gelu_fwd) {
+        b->linear_gelu_fwd(b, rows, in, out, x, w->value, add, y, pre);
+    } else {
+        b->linear_fwd(b, rows, in, out, x, w->value, add, pre ? pre : y);
+        b->gelu_fwd(b, rows * out, pre ? pre : y, y);
+    }
+}
+
 struct linear_node {
     struct node node;
     struct tensor *x, *y;
@@ -57,6 +82,8 @@ struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, str
     struct linear_node *n;
     bool record = graph_wants(g, x) || graph_wants_param(g, w) || graph_wants_param(g, bias);
 
+    if (record)
+        linear_needs_f32(g, w);
     if (!graph_failed(g) &&
         (!x->rank || w->elements != out * in || (bias && bias->elements != out)))
         op_shape_error(g, w->name, x, "a last axis that fits this weight");
@@ -65,7 +92,7 @@ struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, str
     y = graph_tensor(g, ELEMENT_ACT, x->rank, dim);
     if (graph_failed(g))
         return y;
-    b->linear_fwd(b, rows, in, out, x->data, w->value, bias ? bias->value : NULL, y->data);
+    linear_forward(b, w, bias, rows, x->data, false, y->data, NULL);
     if (record && (n = graph_record(g, sizeof *n, mark, linear_backward, y))) {
         n->x = x;
         n->y = y;

@@ -100,7 +100,10 @@ struct tensor *op_embed(struct graph *g, struct param *table, const struct tenso
 
     if (graph_failed(g))
         return y;
-    b->embed_fwd(b, ids->elements, c, ids->data, table->dim[0], table->value, y->data);
+    if (table->low.type != WEIGHT_F32)
+        b->embed_low_fwd(b, ids->elements, c, ids->data, table->dim[0], &table->low, y->data);
+    else
+        b->embed_fwd(b, ids->elements, c, ids->data, table->dim[0], table->value, y->data);
     if (graph_wants_param(g, table) && (n = record(g, mark, embed_backward, NULL, y))) {
         n->index = ids;
         n->table = table;

@@ -20,6 +20,8 @@ struct params {
     int64_t elements; /* without padding */
     int64_t block;    /* with padding: the length of each block */
     float *value, *gradient, *moment1, *moment2;
+    void *owner; /* of values that lie in host memory */
+    void (*release)(void *owner);
     struct earshot_error error;
 };
 
@@ -35,6 +37,34 @@ static void block_free(struct params *params, float **block)
     *block = NULL;
 }
 
+size_t weight_type_bytes(enum weight_type type)
+{
+    return type == WEIGHT_F32 ? sizeof(float) : type == WEIGHT_BF16 ? 2 : 1;
+}
+
+const char *weight_type_name(enum weight_type type)
+{
+    return type == WEIGHT_F32 ? "f32" : type == WEIGHT_BF16 ? "bf16" : "int8";
+}
+
+/* Outside the blocks. */
+static size_t low_bytes(const struct param *param)
+{
+    if (param->low.type == WEIGHT_F32)
+        return 0;
+    return (size_t)param->elements * weight_type_bytes(param->low.type);
+}
+
+/* The floats of a parameter in each block: its values, or the scales of bytes; padded. */
+static int64_t block_room(const struct param *param)
+{
+    int64_t floats = param->low.type == WEIGHT_F32  ? param->elements
+                     : param->low.type == WEIGHT_I8 ? param->dim[0]
+                                                    : 0;
+
+    return (floats + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
+}
+
 void params_free(struct params *params)
 {
     if (!params)
@@ -44,9 +74,15 @@ void params_free(struct params *params)
     block_free(params, &params->moment1);
     block_free(params, &params->moment2);
     for (int i = 0; i < params->count; i++) {
-        free(params->item[i]->name);
-        free(params->item[i]);
+        struct param *param = params->item[i];
+
+        if (param->low_memory)
+            params->backend->mem_free(params->backend, param->low_memory, low_bytes(param));
+        free(param->name);
+        free(param);
     }
+    if (params->release)
+        params->release(params->owner);
     free(params->item);
     free(params);
 }
@@ -108,7 +144,7 @@ struct param *params_add(struct params *params, enum param_init init, float init
     param->decay = rank >= 2 && init == PARAM_NORMAL;
     param->learning_rate_scale = 1;
     param->offset = params->block;
-    params->block += (param->elements + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
+    params->block += block_room(param);
     params->elements += param->elements;
     params->item[params->count++] = param;
     return param;
@@ -139,7 +175,21 @@ int64_t params_elements(const struct params *params)
 
 size_t params_bytes(const struct params *params, bool training)
 {
-    return (size_t)params->block * sizeof(float) * (training ? 4 : 1);
+    size_t bytes = (size_t)params->block * sizeof(float) * (training ? 4 : 1);
+
+    for (int i = 0; i < params->count; i++)
+        bytes += low_bytes(params->item[i]);
+    return bytes;
+}
+
+void params_lower(struct params *params, struct param *param, enum weight_type type)
+{
+    param->low.type = type;
+    params->block = 0;
+    for (int i = 0; i < params->count; i++) {
+        params->item[i]->offset = params->block;
+        params->block += block_room(params->item[i]);
+    }
 }
 
 struct backend *params_backend(const struct params *params)
@@ -165,6 +215,10 @@ enum earshot_status params_allocate(struct params *params, struct backend *backe
             *error = params->error;
         return params->error.status;
     }
+    for (int i = 0; training && i < params->count; i++)
+        if (params->item[i]->low.type != WEIGHT_F32)
+            return error_set(error, EARSHOT_ERROR_ARGUMENT, "parameter %s is %s: only f32 trains",
+                             params->item[i]->name, weight_type_name(params->item[i]->low.type));
     params->backend = backend;
     params->value = block_new(params);
     if (training) {
@@ -177,7 +231,10 @@ enum earshot_status params_allocate(struct params *params, struct backend *backe
     for (int i = 0; i < params->count; i++) {
         struct param *param = params->item[i];
 
-        param->value = params->value + param->offset;
+        if (param->low.type == WEIGHT_F32)
+            param->value = params->value + param->offset;
+        else if (param->low.type == WEIGHT_I8)
+            param->low.scale = params->value + param->offset;
         if (training && param->trainable) {
             param->gradient = params->gradient + param->offset;
             param->moment1 = params->moment1 + param->offset;
@@ -185,6 +242,32 @@ enum earshot_status params_allocate(struct params *params, struct backend *backe
         }
     }
     return EARSHOT_OK;
+}
+
+enum earshot_status params_put_low(struct params *params, struct param *param, const void *data,
+                                   const float *scale, bool stays, struct earshot_error *error)
+{
+    struct backend *backend = params->backend;
+
+    if (param->low.type == WEIGHT_I8)
+        backend->upload(backend, params->value + param->offset, scale,
+                        (size_t)param->dim[0] * sizeof *scale);
+    if (stays && backend->host_memory) {
+        param->low.data = data;
+        return EARSHOT_OK;
+    }
+    param->low_memory = backend->mem_alloc(backend, low_bytes(param));
+    if (!param->low_memory)
+        return error_memory(error, low_bytes(param));
+    backend->upload(backend, param->low_memory, data, low_bytes(param));
+    param->low.data = param->low_memory;
+    return EARSHOT_OK;
+}
+
+void params_keep(struct params *params, void *owner, void (*release)(void *owner))
+{
+    params->owner = owner;
+    params->release = release;
 }
 
 static float draw(const struct param *param, uint64_t seed, uint64_t stream, uint64_t index)
@@ -217,6 +300,8 @@ void params_initialise(struct params *params, uint64_t seed)
     for (int i = 0; i < params->count; i++) {
         struct param *param = params->item[i];
 
+        if (!param->value)
+            continue;
         for (int64_t start = 0; start < param->elements; start += 4096) {
             int64_t n = param->elements - start < 4096 ? param->elements - start : 4096;
 

@@ -1,5 +1,6 @@
 /*
- * params.h: the learned numbers of a model: a table of names over flat f32 blocks.
+ * params.h: the learned numbers of a model: a table of names over flat f32 blocks; for inference
+ * the weights of products may be of lower precision, and lie where a file is mapped.
  *
  * Life: params_new, then modules declare with params_add, then one params_allocate (values; and,
  * for training, gradients and moments), then params_initialise or weights from a file.  Declaring
@@ -29,9 +30,12 @@ struct param {
     float init_scale;
     bool decay;     /* weight decay applies: weights of products, but not biases, norms, tables */
     bool trainable; /* false: no gradient is computed (frozen) */
+    bool product;   /* [out, in], used by op_linear and op_embed only: params_lower may be called */
     float learning_rate_scale;
-    int64_t offset; /* in elements, into every block */
-    float *value;
+    int64_t offset;           /* in elements, into every block */
+    float *value;             /* NULL where low holds the values */
+    struct low_weight low;    /* WEIGHT_F32: value holds them */
+    void *low_memory;         /* private: what low.data owns on the backend */
     float *gradient;          /* NULL unless allocated for training and trainable */
     float *moment1, *moment2; /* likewise */
 };
@@ -52,14 +56,30 @@ struct param *params_at(const struct params *params, int index);
 struct param *params_find(const struct params *params, const char *name); /* NULL if none */
 int64_t params_elements(const struct params *params); /* of all parameters, without padding */
 
-/* Reserves the blocks on a backend, cleared.  training adds gradients and two moments. */
+/* Reserves the f32 blocks on a backend, cleared.  training adds gradients and two moments.
+ * ARGUMENT: training with a product of lower precision. */
 enum earshot_status params_allocate(struct params *params, struct backend *backend, bool training,
                                     struct earshot_error *error);
-/* Bytes that params_allocate reserves. */
+/* Bytes that the values take; with gradients and moments when training. */
 size_t params_bytes(const struct params *params, bool training);
 struct backend *params_backend(const struct params *params);
 
-/* Fills every value from its declared distribution.  Depends on seed and names only. */
+/* Before params_allocate: this product's values will be of a type.  Then they cannot be trained. */
+void params_lower(struct params *params, struct param *param, enum weight_type type);
+/* Bytes of an element. */
+size_t weight_type_bytes(enum weight_type type);
+/* "f32", "bf16", "int8" */
+const char *weight_type_name(enum weight_type type);
+
+/* After params_allocate, the values of such a product: host memory, aligned to the elements, which
+ * stays as long as the parameters do if `stays`; then it is not copied where the backend can read
+ * it.  scale[out] with WEIGHT_I8; it is copied. */
+enum earshot_status params_put_low(struct params *params, struct param *param, const void *data,
+                                   const float *scale, bool stays, struct earshot_error *error);
+/* Hands over, once, what such memory lies in: params_free ends it with release(owner). */
+void params_keep(struct params *params, void *owner, void (*release)(void *owner));
+
+/* Fills every f32 value from its declared distribution.  Depends on seed and names only. */
 void params_initialise(struct params *params, uint64_t seed);
 
 /* The same for one parameter, allocated or not, into host memory: elements [start, start + count).

@@ -29,8 +29,10 @@ enum earshot_status decoder_declare(struct decoder *decoder, struct params *para
                    "%s.positions.weight", prefix);
     decoder->output_bias =
         params_add(params, PARAM_ZEROS, 0, 1, &c->vocabulary, "%s.output.bias", prefix);
-    if (decoder->embedding && decoder->positions)
+    if (decoder->embedding && decoder->positions) {
         decoder->embedding->decay = decoder->positions->decay = false;
+        decoder->embedding->product = true; /* the output layer */
+    }
     for (int64_t i = 0; i < c->layers; i++) {
         snprintf(name, sizeof name, "%s.layers.%d", prefix, (int)i);
         decoder->layer[i].block =

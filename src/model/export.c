@@ -37,6 +37,12 @@ static enum earshot_status open_source(const char *directory, struct export_sour
     free(heads);
     if (status != EARSHOT_OK)
         return status;
+    for (int64_t i = 0; i < tensor_file_count(s->weights); i++)
+        if (tensor_file_at(s->weights, i)->dtype != TENSOR_F32)
+            return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                             "%s is a quantized model, which has no published form: export the one "
+                             "that it was made from",
+                             directory);
     s->count = tensor_file_count(s->weights) + (s->heads ? tensor_file_count(s->heads) : 0);
     s->entry = malloc((size_t)(s->count + 1) * sizeof *s->entry);
     if (!s->entry)

@@ -18,6 +18,8 @@ struct linear_layer linear_declare(struct params *params, const char *prefix, in
 
     layer.weight = params_add(params, PARAM_NORMAL, weight_deviation(in, out), 2,
                               (int64_t[]){out, in}, "%s.weight", prefix);
+    if (layer.weight)
+        layer.weight->product = true;
     if (with_bias)
         layer.bias = params_add(params, PARAM_ZEROS, 0, 1, &out, "%s.bias", prefix);
     return layer;
@@ -37,7 +39,7 @@ struct norm_layer norm_declare(struct params *params, const char *prefix, int64_
 static struct linear_layer linear_part(struct params *params, const char *prefix, const char *part,
                                        int64_t in, int64_t out, bool with_bias)
 {
-    char name[NAME_MAX_BYTES];
+    char name[NAME_MAX_BYTES + 16];
 
     snprintf(name, sizeof name, "%s.%s", prefix, part);
     return linear_declare(params, name, in, out, with_bias);

@@ -126,9 +126,7 @@ enum earshot_status captioner_open(const char *directory, struct backend *backen
                            "%s holds %d tokens, config.json beside it says %lld", vocabulary,
                            wordpiece_size(*tokenizer), (long long)c->config.decoder.vocabulary);
     if (status == EARSHOT_OK)
-        status = params_allocate(c->params, backend, training, error);
-    if (status == EARSHOT_OK)
-        status = param_file_load(c->params, weights, NULL, NULL, error);
+        status = param_file_open(c->params, weights, backend, training, error);
     if (status != EARSHOT_OK) {
         captioner_free(c);
         wordpiece_free(*tokenizer);
@@ -223,5 +221,10 @@ enum earshot_status captioner_save_supplied(const struct captioner *c,
 enum earshot_status captioner_save(const struct captioner *c, const struct wordpiece *tokenizer,
                                    const char *directory, struct earshot_error *error)
 {
+    for (int i = 0; i < params_count(c->params); i++)
+        if (params_at(c->params, i)->low.type != WEIGHT_F32)
+            return error_set(error, EARSHOT_ERROR_ARGUMENT,
+                             "%s: a quantized model is not written again; copy its directory",
+                             directory);
     return captioner_save_supplied(c, tokenizer, directory, supply_value, c->params, error);
 }

@@ -9,6 +9,7 @@ static void plan_counts(void **state)
 {
     struct earshot_error error;
     struct attention a = {.batch = 2, .heads = 3, .nq = 4, .nk = 5, .head_dim = 7};
+    const struct low_weight low = {.type = WEIGHT_BF16};
     struct backend *b;
     float loss = 5, *x, *y;
 
@@ -25,6 +26,9 @@ static void plan_counts(void **state)
     assert_true(backend_plan_multiply_adds(b) == 12000);
     b->linear_bwd(b, 10, 20, 30, x, x, y, NULL, true, y, NULL);
     assert_true(backend_plan_multiply_adds(b) == 18000);
+    b->linear_low_fwd(b, 10, 20, 30, x, &low, NULL, true, y);
+    b->embed_low_fwd(b, 10, 20, (int32_t *)x, 30, &low, y);
+    assert_true(backend_plan_multiply_adds(b) == 24000);
     backend_plan_reset(b);
     b->attention_fwd(b, &a, x, x, x, y, NULL, NULL);
     assert_true(backend_plan_multiply_adds(b) == 2 * 2 * 3 * 4 * 5 * 7);

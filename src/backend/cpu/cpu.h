@@ -12,6 +12,8 @@
 #ifndef EARSHOT_BACKEND_CPU_CPU_H
 #define EARSHOT_BACKEND_CPU_CPU_H
 
+#include <signal.h>
+
 #include "backend/backend.h"
 
 #define CPU_THREADS_MAX 256
@@ -24,7 +26,8 @@
 struct cpu_state {
     int threads;
     const char *isa;
-    unsigned char *scratch; /* threads * CPU_SCRATCH_BYTES, then CPU_SHARED_BYTES */
+    unsigned char *scratch;  /* threads * CPU_SCRATCH_BYTES, then CPU_SHARED_BYTES */
+    struct low_matmuls *low; /* products of lower precision; NULL: the instruction set has none */
 };
 
 static inline const struct cpu_state *cpu_state_of(const struct backend *b)
@@ -58,12 +61,17 @@ void cpu_sgemm(struct backend *b, bool transpose_a, bool transpose_b, int64_t m,
                int64_t k, const float *a, int64_t lda, const float *bm, int64_t ldb, float beta,
                float *c, int64_t ldc);
 
+/* Generated code of oneDNN must not be interrupted (open.c says why): holds all signals of the
+ * calling thread; *before, unless NULL, gets the mask to go back to. */
+void cpu_hold_signals(sigset_t *before);
+
 #define SIMD_JOIN2(a, b) a##_##b
 #define SIMD_JOIN(a, b) SIMD_JOIN2(a, b)
 #define SIMD(name) SIMD_JOIN(name, SIMD_NAME)
 
 #define CPU_DECLARE_SET(isa)                                                                       \
     void install_product_##isa(struct backend *b);                                                 \
+    void install_product_low_##isa(struct backend *b);                                             \
     void install_attention_##isa(struct backend *b);                                               \
     void install_attention_bwd_##isa(struct backend *b);                                           \
     void install_norm_##isa(struct backend *b);                                                    \

@@ -6,6 +6,7 @@
  * of the benchmarks, are oneDNN's sgemm.
  */
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/low_matmul.h"
 
 #include <dnnl.h>
 #include <omp.h>
@@ -79,6 +80,7 @@ static void cpu_close(struct backend *b)
 {
     struct cpu_state *state = b->state;
 
+    low_matmuls_free(state->low);
     munmap(state->scratch, (size_t)state->threads * CPU_SCRATCH_BYTES + CPU_SHARED_BYTES);
     free(state);
     free(b);
@@ -92,7 +94,7 @@ static void cpu_close(struct backend *b)
  * whatever lies below: the heap is found broken at some later free.  So no thread that computes
  * such a product may be interrupted.
  */
-static void hold_signals(sigset_t *before)
+void cpu_hold_signals(sigset_t *before)
 {
     sigset_t all;
 
@@ -109,7 +111,7 @@ void cpu_sgemm(struct backend *b, bool transpose_a, bool transpose_b, int64_t m,
     int team = cpu_team(b, (double)m * (double)n * (double)k / 8);
     sigset_t mask;
 
-    hold_signals(&mask);
+    cpu_hold_signals(&mask);
     if (team != before)
         omp_set_num_threads(team);
     /* Workers that start from here on inherit the mask; those that are there already are told. They
@@ -117,7 +119,7 @@ void cpu_sgemm(struct backend *b, bool transpose_a, bool transpose_b, int64_t m,
     if (team > 1) {
 #pragma omp parallel num_threads(team)
         if (omp_get_thread_num() > 0)
-            hold_signals(NULL);
+            cpu_hold_signals(NULL);
     }
     dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a, lda, bm, ldb,
                beta, c, ldc);
@@ -132,6 +134,7 @@ void cpu_sgemm(struct backend *b, bool transpose_a, bool transpose_b, int64_t m,
     static void install_##isa(struct backend *b)                                                   \
     {                                                                                              \
         install_product_##isa(b);                                                                  \
+        install_product_low_##isa(b);                                                              \
         install_attention_##isa(b);                                                                \
         install_attention_bwd_##isa(b);                                                            \
         install_norm_##isa(b);                                                                     \
@@ -168,12 +171,13 @@ static const struct isa {
     const char *name;
     bool (*supported)(void);
     void (*install)(struct backend *b);
+    bool low; /* as new as the processors with products of lower precision */
 } isas[] = {
 #if defined(__x86_64__)
-    {"avx512", has_avx512, install_avx512},
-    {"avx2", has_avx2, install_avx2},
+    {"avx512", has_avx512, install_avx512, true},
+    {"avx2", has_avx2, install_avx2, false},
 #endif
-    {"portable", always, install_portable},
+    {"portable", always, install_portable, false},
 };
 
 static const struct isa *find_isa(const char *name)
@@ -212,8 +216,10 @@ enum earshot_status cpu_open_isa(int threads, const char *isa_name, struct backe
     }
     state->threads = threads;
     state->isa = isa->name;
+    state->low = isa->low ? low_matmuls_new(threads) : NULL;
     *b = (struct backend){.name = "cpu",
                           .act_bytes = sizeof(float),
+                          .host_memory = true,
                           .state = state,
                           .mem_alloc = mem_alloc,
                           .mem_free = mem_free,

@@ -184,6 +184,15 @@ static void linear_gelu_fwd(struct backend *b, int64_t rows, int64_t in, int64_t
     guard_leave(b);
 }
 
+static void linear_low_fwd(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
+                           const struct low_weight *w, const float *bias, bool gelu, void *y)
+{
+    struct backend *cpu = guard_enter(b);
+
+    cpu->linear_low_fwd(cpu, rows, in, out, x, w, bias, gelu, y);
+    guard_leave(b);
+}
+
 static void attention_fwd(struct backend *b, const struct attention *a, const void *q,
                           const void *k, const void *v, void *o, float *lse, float *probabilities)
 {
@@ -331,6 +340,15 @@ static void embed_fwd(struct backend *b, int64_t rows, int64_t c, const int32_t 
     guard_leave(b);
 }
 
+static void embed_low_fwd(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
+                          int64_t table_rows, const struct low_weight *table, void *y)
+{
+    struct backend *cpu = guard_enter(b);
+
+    cpu->embed_low_fwd(cpu, rows, c, index, table_rows, table, y);
+    guard_leave(b);
+}
+
 static void embed_bwd(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
                       int64_t table_rows, const void *dy, float *dtable)
 {
@@ -463,6 +481,7 @@ enum earshot_status backend_guard_open(struct backend **backend, struct earshot_
         .linear_fwd = linear_fwd,
         .linear_bwd = linear_bwd,
         .linear_gelu_fwd = linear_gelu_fwd,
+        .linear_low_fwd = linear_low_fwd,
         .attention_fwd = attention_fwd,
         .attention_bwd = attention_bwd,
         .bias_gather_fwd = bias_gather_fwd,
@@ -479,6 +498,7 @@ enum earshot_status backend_guard_open(struct backend **backend, struct earshot_
         .gather_rows_fwd = gather_rows_fwd,
         .gather_rows_bwd = gather_rows_bwd,
         .embed_fwd = embed_fwd,
+        .embed_low_fwd = embed_low_fwd,
         .embed_bwd = embed_bwd,
         .copy_strided = copy_strided,
         .broadcast_fwd = broadcast_fwd,

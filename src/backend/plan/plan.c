@@ -83,6 +83,14 @@ static void linear_gelu_fwd(struct backend *b, int64_t rows, int64_t in, int64_t
     linear_fwd(b, rows, in, out, x, w, bias, y);
 }
 
+static void linear_low_fwd(struct backend *b, int64_t rows, int64_t in, int64_t out, const void *x,
+                           const struct low_weight *w, const float *bias, bool gelu, void *y)
+{
+    (void)w;
+    (void)gelu;
+    linear_fwd(b, rows, in, out, x, NULL, bias, y);
+}
+
 /* Pairs of query and key that causality leaves, over the whole batch and all heads. */
 static double visible_pairs(const struct attention *a)
 {
@@ -363,6 +371,13 @@ static void embed_fwd(struct backend *b, int64_t rows, int64_t c, const int32_t 
     (void)y;
 }
 
+static void embed_low_fwd(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
+                          int64_t table_rows, const struct low_weight *table, void *y)
+{
+    (void)table;
+    embed_fwd(b, rows, c, index, table_rows, NULL, y);
+}
+
 static void embed_bwd(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
                       int64_t table_rows, const void *dy, float *dtable)
 {
@@ -513,6 +528,7 @@ enum earshot_status backend_plan_open(struct backend **backend, struct earshot_e
         .linear_fwd = linear_fwd,
         .linear_bwd = linear_bwd,
         .linear_gelu_fwd = linear_gelu_fwd,
+        .linear_low_fwd = linear_low_fwd,
         .attention_fwd = attention_fwd,
         .attention_bwd = attention_bwd,
         .bias_gather_fwd = bias_gather_fwd,
@@ -529,6 +545,7 @@ enum earshot_status backend_plan_open(struct backend **backend, struct earshot_e
         .gather_rows_fwd = gather_rows_fwd,
         .gather_rows_bwd = gather_rows_bwd,
         .embed_fwd = embed_fwd,
+        .embed_low_fwd = embed_low_fwd,
         .embed_bwd = embed_bwd,
         .copy_strided = copy_strided,
         .broadcast_fwd = broadcast_fwd,

@@ -11,6 +11,7 @@
  * Every output is one chain of sums in a fixed order, so the bits do not depend on the threads.
  */
 #include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/product_low.h"
 #include "backend/cpu/kernels/vec_math.h"
 
 /* The longest run of sums before c is stored: a panel of it is about half a first-level cache away
@@ -30,8 +31,9 @@ enum product_end { END_NONE, END_GELU };
 struct product {
     int64_t rows, depth, columns;
     const float *x, *w, *bias;
-    bool transposed; /* w[columns, depth]; otherwise w[depth, columns] */
-    bool add;        /* y += */
+    const struct low_weight *low; /* if not NULL: [columns, depth], instead of w */
+    bool transposed;              /* w[columns, depth]; otherwise w[depth, columns] */
+    bool add;                     /* y += */
     enum product_end end;
     float *y, *gelu; /* END_GELU: y gets the sums, gelu the result; they may be the same */
 };
@@ -51,7 +53,10 @@ static void pack_panel(const struct product *p, const struct part *part, int64_t
 
     for (int64_t j = 0; j < TILE_COLUMNS; j++)
         to[j] = p->bias && j < columns ? p->bias[column + j] : 0;
-    if (p->transposed)
+    if (p->low)
+        low_pack_transposed(p->low, part->depth, column, columns, part->first_depth, p->depth,
+                            to + TILE_COLUMNS);
+    else if (p->transposed)
         gemm_pack_transposed(part->depth, columns, p->w + column * p->depth + part->first_depth,
                              p->depth, to + TILE_COLUMNS);
     else
@@ -370,6 +375,23 @@ static void linear_bwd(struct backend *b, int64_t rows, int64_t in, int64_t out,
         cpu_sgemm(b, true, false, out, in, rows, dy, out, x, in, 1, dw, in);
     if (dbias)
         b->broadcast_bwd(b, rows, out, dy, dbias);
+}
+
+void product_of_low(struct backend *b, int64_t rows, int64_t in, int64_t out, const float *x,
+                    const struct low_weight *w, const float *bias, bool gelu, float *y)
+{
+    const struct product p = {.rows = rows,
+                              .depth = in,
+                              .columns = out,
+                              .x = x,
+                              .low = w,
+                              .bias = bias,
+                              .transposed = true,
+                              .end = gelu ? END_GELU : END_NONE,
+                              .y = y,
+                              .gelu = y};
+
+    run_packed(b, &p);
 }
 
 void SIMD(install_product)(struct backend *b)
