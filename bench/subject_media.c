@@ -174,18 +174,21 @@ static enum earshot_status search_run(struct subject *s, struct earshot_error *e
 {
     const struct clip_batch batch = subject_clips(s);
     struct decode_result *results = calloc((size_t)batch.size, sizeof *results);
-    enum earshot_status status;
+    uint64_t *keys = calloc((size_t)batch.size, sizeof *keys);
+    enum earshot_status status = EARSHOT_OK;
 
-    if (!results)
-        return error_memory(error, (size_t)batch.size * sizeof *results);
+    if (!results || !keys)
+        status = error_memory(error, (size_t)batch.size * sizeof *results);
     s->polls = 0;
-    status = describer_run(s->describer, &batch, NULL, results, NULL, error);
+    if (status == EARSHOT_OK)
+        status = describer_run(s->describer, &batch, keys, results, NULL, error);
     subject_stop(s);
     if (status == EARSHOT_OK && s->want_output)
         status = keep_found(s, results, error);
     if (status == EARSHOT_OK)
         decode_results_free(results, batch.size);
     free(results);
+    free(keys);
     return status;
 }
 

@@ -54,10 +54,11 @@ static enum earshot_status fuse(struct subject *s, struct subject_network *n,
 
     graph_begin(n->graph, GRAPH_INFER, 0, 0);
     for (int i = 0; i < STREAM_COUNT; i++)
-        streams.tokens[i] = graph_input(
-            n->graph, ELEMENT_ACT, 3,
-            (int64_t[]){s->setup.batch, s->stream_tokens[i], n->captioner->config.width},
-            s->stream[i]);
+        if (s->stream_tokens[i] > 0)
+            streams.tokens[i] = graph_input(
+                n->graph, ELEMENT_ACT, 3,
+                (int64_t[]){s->setup.batch, s->stream_tokens[i], n->captioner->config.width},
+                s->stream[i]);
     subject_start(s);
     memory = fusion_forward(n->graph, &n->captioner->fusion, &streams);
     decoder_cache_begin(n->graph, &n->captioner->decoder, n->cache, &memory);

@@ -32,6 +32,7 @@ struct source_reader {
     const struct earshot_source *source;
     int64_t count;
     int64_t rows, video_size, audio_size; /* of a full pack; floats of a clip */
+    bool doubling;                        /* packs begin with one clip */
     int64_t text_length;                  /* tokens of a clip's transcript, at most */
     unsigned streams;                     /* that are read */
 
@@ -103,6 +104,16 @@ static void hand_over(struct source_reader *r, bool finished)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* Clips of the pack that is being filled. */
+static int64_t rows_wanted(const struct source_reader *r)
+{
+    int64_t rows = 1;
+
+    for (int64_t n = 0; n < r->filled && rows < r->rows; n++)
+        rows *= 2;
+    return r->doubling && rows < r->rows ? rows : r->rows;
+}
+
 /* Ends a piece: its row counts if it has one.  False: stop. */
 static bool add_piece(struct source_reader *r, const struct piece *piece)
 {
@@ -110,7 +121,7 @@ static bool add_piece(struct source_reader *r, const struct piece *piece)
 
     b->piece[b->pack.piece_count++] = *piece;
     b->pack.clips.size += piece->row >= 0;
-    if (b->pack.clips.size < r->rows && b->pack.piece_count < r->rows * PIECES_A_ROW)
+    if (b->pack.clips.size < rows_wanted(r) && b->pack.piece_count < r->rows * PIECES_A_ROW)
         return !stopped(r);
     hand_over(r, false);
     if (!wait_for_room(r))
@@ -319,6 +330,7 @@ enum earshot_status source_reader_open(const struct earshot_session *session,
     r->source = source;
     r->count = count;
     r->rows = describer_batch(session->describer);
+    r->doubling = session->options.batch == 0;
     r->video_size = clip_reader_video_size(session->model->reader);
     r->audio_size = clip_reader_audio_size(session->model->reader);
     r->text_length = session->model->captioner->config.text.max_length;

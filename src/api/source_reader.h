@@ -7,6 +7,9 @@
  * one piece, the last one marked.  Two packs exist: one is filled while the other is captioned, so
  * memory depends neither on the number of sources nor on their length.  What is in pack n never
  * depends on timing.
+ *
+ * Where the session chose the batch itself, the packs begin with one clip and double up to it: the
+ * network has work as soon as there is any, and the first caption does not wait for sixteen clips.
  */
 #ifndef EARSHOT_API_SOURCE_READER_H
 #define EARSHOT_API_SOURCE_READER_H

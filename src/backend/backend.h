@@ -34,7 +34,9 @@
  * A query that sees no key gets o = 0 and passes no gradient.
  * q, k, v, o point at element (b=0, token 0, head 0, component 0); heads are adjacent (head h
  * starts at h * head_dim); the next token is *_stride elements on, the next problem *_batch
- * elements on. head_dim is at most ATTENTION_HEAD_DIM_MAX; regions are not INT32_MIN.
+ * elements on.  kv_head, unless 0, says otherwise of k and v: their head h starts at h * kv_head
+ * (each head's keys on their own, as few queries want them).
+ * head_dim is at most ATTENTION_HEAD_DIM_MAX; regions are not INT32_MIN.
  */
 #define ATTENTION_HEAD_DIM_MAX 1024
 
@@ -42,6 +44,7 @@ struct attention {
     int64_t batch, heads, nq, nk, head_dim;
     int64_t q_stride, k_stride, v_stride, o_stride;
     int64_t q_batch, k_batch, v_batch, o_batch;
+    int64_t kv_head; /* 0: head_dim */
     float scale;
     bool causal;
     const uint8_t *key_mask; /* [batch, nk] or NULL */

@@ -66,8 +66,9 @@ struct attention_options {
 /* Self-attention on packed qkv[B, N, 3C] (q, then k, then v; heads adjacent) -> [B, N, C]. */
 struct tensor *op_self_attention(struct graph *g, struct tensor *qkv,
                                  const struct attention_options *options);
-/* q[B, Nq, C], kv[B, Nk, 2C] (k, then v) -> [B, Nq, C].  key_count: only the first so many keys of
- * each sample (a partly filled cache); -1: all. */
+/* q[B, Nq, C], kv[B, Nk, 2C] (k, then v) -> [B, Nq, C]; or kv[B, 2, heads, Nk, C / heads], each
+ * head's keys and values on their own.  key_count: only the first so many keys of each sample (a
+ * partly filled cache); -1: all. */
 struct tensor *op_cross_attention(struct graph *g, struct tensor *q, struct tensor *kv,
                                   int64_t key_count, const struct attention_options *options);
 /* table[entries, heads], index I32 [nq, nk] -> F32 [heads, nq, nk]. */

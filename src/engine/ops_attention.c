@@ -124,24 +124,28 @@ struct tensor *op_self_attention(struct graph *g, struct tensor *qkv,
 struct tensor *op_cross_attention(struct graph *g, struct tensor *q, struct tensor *kv,
                                   int64_t key_count, const struct attention_options *options)
 {
-    int64_t c = tensor_last(q), nk = key_count < 0 ? kv->dim[1] : key_count;
+    bool by_head = kv->rank == 5;
+    int64_t c = tensor_last(q), d = c / options->heads, tokens = kv->dim[by_head ? 3 : 1];
+    int64_t nk = key_count < 0 ? tokens : key_count;
     struct attention shape = {.batch = q->dim[0],
                               .heads = options->heads,
                               .nq = q->dim[1],
                               .nk = nk,
-                              .head_dim = c / options->heads,
+                              .head_dim = d,
                               .q_stride = c,
-                              .k_stride = 2 * c,
-                              .v_stride = 2 * c,
+                              .k_stride = by_head ? d : 2 * c,
+                              .v_stride = by_head ? d : 2 * c,
                               .q_batch = q->dim[1] * c,
-                              .k_batch = kv->dim[1] * 2 * c,
-                              .v_batch = kv->dim[1] * 2 * c};
+                              .k_batch = tokens * 2 * c,
+                              .v_batch = tokens * 2 * c,
+                              .kv_head = by_head ? tokens * d : 0};
 
-    if (!graph_failed(g) && (q->rank != 3 || kv->rank != 3 || kv->dim[0] != q->dim[0] ||
-                             tensor_last(kv) != 2 * c || c % options->heads || nk > kv->dim[1]))
+    if (!graph_failed(g) &&
+        (q->rank != 3 || (kv->rank != 3 && !by_head) || kv->dim[0] != q->dim[0] ||
+         kv->elements != q->dim[0] * tokens * 2 * c || c % options->heads || nk > tokens))
         op_shape_error(g, "cross-attention", kv, "[the queries' batch, tokens, 2 * their width]");
     options_fit(g, options, shape.batch, shape.nq, nk);
-    return attention(g, shape, q, kv, 0, c, options);
+    return attention(g, shape, q, kv, 0, by_head ? tokens * c : c, options);
 }
 
 struct bias_node {

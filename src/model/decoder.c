@@ -123,7 +123,9 @@ struct tensor *decoder_forward_each(struct graph *g, const struct decoder *decod
  */
 
 struct cache_layer {
-    void *memory_kv;  /* [samples, memory_tokens, 2D] */
+    /* [samples, 2, heads, memory_tokens, D / heads]: the few queries of a step read each head's
+     * keys one after the other, then its values. */
+    void *memory_kv;
     void *self_kv[2]; /* [rows, max_length, 2D]: this step's and the previous one's, in turn */
 };
 
@@ -131,7 +133,6 @@ struct decoder_cache {
     struct backend *backend;
     int64_t samples, rows, memory_tokens, layers, width, length_limit;
     int64_t length;    /* tokens so far */
-    int64_t live;      /* rows of the last step */
     int current;       /* which self_kv holds the last step */
     void *memory_mask; /* U8 [samples, memory_tokens] */
     struct cache_layer *layer;
@@ -213,6 +214,24 @@ void decoder_cache_free(struct decoder_cache *c)
     free(c);
 }
 
+/* An address `elements` activations into a buffer. */
+static void *at(const struct decoder_cache *c, void *data, int64_t elements)
+{
+    return (unsigned char *)data + (size_t)elements * c->backend->act_bytes;
+}
+
+/* [samples, memory_tokens, parts, 2D / parts] -> [samples, parts, memory_tokens, 2D / parts] */
+static void part_heads(const struct decoder_cache *c, int64_t parts, void *from, void *to)
+{
+    int64_t row = 2 * c->width, d = row / parts, run = c->memory_tokens * d;
+    const struct strided s = {c->memory_tokens, d, row, d};
+
+    for (int64_t i = 0; i < c->samples * parts; i++)
+        c->backend->copy_strided(c->backend, &s,
+                                 at(c, from, i / parts * c->memory_tokens * row + i % parts * d),
+                                 at(c, to, i * run), false);
+}
+
 void decoder_cache_begin(struct graph *g, const struct decoder *decoder, struct decoder_cache *c,
                          const struct fusion_memory *memory)
 {
@@ -221,35 +240,36 @@ void decoder_cache_begin(struct graph *g, const struct decoder *decoder, struct 
     if (!graph_failed(g) &&
         (memory->tokens->dim[0] != c->samples || memory->tokens->dim[1] != c->memory_tokens))
         op_shape_error(g, "decoder cache", memory->tokens, "the memory it was made for");
-    c->length = c->live = 0;
+    c->length = 0;
     for (int64_t i = 0; i < c->layers && !graph_failed(g); i++) {
         struct tensor *kv = cross_keys(g, &decoder->layer[i].cross, memory->tokens);
 
         if (!graph_failed(g))
-            b->mem_move(b, c->layer[i].memory_kv, kv->data, memory_kv_bytes(c));
+            part_heads(c, 2 * decoder->layer[i].cross.heads, kv->data, c->layer[i].memory_kv);
     }
     if (!graph_failed(g))
         b->mem_move(b, c->memory_mask, memory->key_mask->data, mask_bytes(c));
 }
 
-/* Rows of the last step that the rows of this one continue, moved into the other buffer. */
-static void reorder(struct graph *g, struct decoder_cache *c, int64_t rows, const int32_t *parents)
+/* The tokens so far of the rows that the rows of this step continue, copied into the other buffer.
+ */
+static void reorder(struct decoder_cache *c, int64_t rows, const int32_t *parents)
 {
     struct backend *b = c->backend;
     int64_t run = c->length_limit * 2 * c->width;
-    struct tensor *index;
-    bool same = rows == c->live;
+    size_t used_bytes = (size_t)(c->length * 2 * c->width) * b->act_bytes;
+    bool same = true; /* rows that nobody continues may be missing at the end */
 
     for (int64_t r = 0; r < rows; r++)
         same = same && parents[r] == r;
     if (same)
         return;
-    index = graph_input(g, ELEMENT_I32, 1, &rows, parents);
-    if (graph_failed(g))
-        return;
-    for (int64_t i = 0; i < c->layers; i++)
-        b->gather_rows_fwd(b, rows, run, index->data, c->live, c->layer[i].self_kv[c->current],
-                           c->layer[i].self_kv[!c->current]);
+    for (int64_t i = 0; i < c->layers; i++) {
+        void *from = c->layer[i].self_kv[c->current], *to = c->layer[i].self_kv[!c->current];
+
+        for (int64_t r = 0; r < rows; r++)
+            b->mem_move(b, at(c, to, r * run), at(c, from, parents[r] * run), used_bytes);
+    }
     c->current = !c->current;
 }
 
@@ -308,8 +328,10 @@ static struct tensor *step_layer(struct graph *g, const struct decoder_layer *la
     op_cache_store(g, cache, kv, c->length);
     x = project(g, block, x, op_cross_attention(g, q, cache, c->length + 1, &options));
 
-    memory = graph_external(g, ELEMENT_ACT, 3, (int64_t[]){c->samples, c->memory_tokens, 2 * d},
-                            store->memory_kv);
+    memory = graph_external(
+        g, ELEMENT_ACT, 5,
+        (int64_t[]){c->samples, 2, layer->cross.heads, c->memory_tokens, d / layer->cross.heads},
+        store->memory_kv);
     x = op_gather_rows(g, x, slots->to_slot);
     x = cross_apply(g, &layer->cross, x, memory, memory_mask);
     x = op_gather_rows(g, x, slots->from_slot);
@@ -331,7 +353,7 @@ struct tensor *decoder_step(struct graph *g, const struct decoder *decoder, stru
                    (long long)rows, (long long)c->length, (long long)c->rows,
                    (long long)c->length_limit);
     if (c->length > 0 && !graph_failed(g))
-        reorder(g, c, rows, parents);
+        reorder(c, rows, parents);
     slots = slots_build(g, c, rows, sample);
     if (graph_failed(g))
         return graph_tensor(g, ELEMENT_ACT, 0, NULL);
@@ -344,7 +366,6 @@ struct tensor *decoder_step(struct graph *g, const struct decoder *decoder, stru
     for (int64_t i = 0; i < c->layers; i++)
         x = step_layer(g, &decoder->layer[i], c, i, x, &slots, mask);
     c->length++;
-    c->live = rows;
     x = output(g, decoder, x);
     return op_reshape(g, x, 2, (int64_t[]){rows, decoder->config.vocabulary});
 }

@@ -10,7 +10,16 @@
 /* Scores reach 25, where a float is exact to 1e-6; gradients multiply that by terms of size 10. */
 #define GRADIENT_TOLERANCE 4e-5
 
-enum { BIAS = 1, KEY_MASK = 2, CAUSAL = 4, REGION = 8, PACKED = 16, SHARED_KEYS = 32, BLIND = 64 };
+enum {
+    BIAS = 1,
+    KEY_MASK = 2,
+    CAUSAL = 4,
+    REGION = 8,
+    PACKED = 16,
+    SHARED_KEYS = 32,
+    BLIND = 64,
+    BY_HEAD = 128 /* each head's keys on their own */
+};
 
 struct shape {
     int64_t batch, heads, nq, nk, head_dim;
@@ -40,6 +49,14 @@ static const struct shape shapes[] = {
     {1, 1, 20, 90, 130, 0},
     {1, 1, 3, 40, 300, KEY_MASK},
     {3, 2, 65, 130, 33, SHARED_KEYS | BIAS},
+    {2, 3, 4, 37, 64, KEY_MASK | BY_HEAD},
+    {2, 2, 5, 70, 19, BIAS | BY_HEAD},
+    {1, 2, 8, 1100, 80, KEY_MASK | BY_HEAD},
+    {1, 2, 6, 530, 40, CAUSAL | BIAS},
+    {3, 2, 2, 9, 7, CAUSAL | KEY_MASK | BY_HEAD},
+    {2, 2, 7, 7, 12, REGION | KEY_MASK | PACKED},
+    {2, 1, 3, 21, 16, KEY_MASK | BLIND},
+    {2, 2, 30, 50, 24, KEY_MASK | BY_HEAD},
 };
 
 struct problem {
@@ -85,7 +102,7 @@ static void make_masks(struct problem *p, const struct shape *s)
 
 static void make_problem(struct problem *p, const struct shape *s, struct backend *b)
 {
-    int64_t width = s->heads * s->head_dim, gap = 5;
+    int64_t width = s->heads * s->head_dim, gap = 5, k_one, v_one;
     struct attention *a = &p->a;
 
     *p = (struct problem){.run = {.b = b}};
@@ -100,15 +117,21 @@ static void make_problem(struct problem *p, const struct shape *s, struct backen
         a->q_stride = a->k_stride = a->v_stride = 3 * width;
     else
         a->q_stride = width, a->k_stride = width + gap, a->v_stride = width + 1;
+    if (s->flags & BY_HEAD) {
+        a->k_stride = a->v_stride = s->head_dim + 1;
+        a->kv_head = s->nk * a->k_stride;
+    }
     a->o_stride = width;
     a->q_batch = s->nq * a->q_stride;
-    a->k_batch = s->flags & SHARED_KEYS ? 0 : s->nk * a->k_stride;
-    a->v_batch = s->flags & SHARED_KEYS ? 0 : s->nk * a->v_stride;
+    k_one = s->flags & BY_HEAD ? s->heads * a->kv_head : s->nk * a->k_stride;
+    v_one = s->flags & BY_HEAD ? s->heads * a->kv_head : s->nk * a->v_stride;
+    a->k_batch = s->flags & SHARED_KEYS ? 0 : k_one;
+    a->v_batch = s->flags & SHARED_KEYS ? 0 : v_one;
     a->o_batch = s->nq * a->o_stride;
     p->d = *a;
     p->q_size = s->batch * s->nq * a->q_stride;
-    p->k_size = (s->flags & SHARED_KEYS ? 1 : s->batch) * s->nk * a->k_stride;
-    p->v_size = (s->flags & SHARED_KEYS ? 1 : s->batch) * s->nk * a->v_stride;
+    p->k_size = (s->flags & SHARED_KEYS ? 1 : s->batch) * k_one;
+    p->v_size = (s->flags & SHARED_KEYS ? 1 : s->batch) * v_one;
     p->o_size = s->batch * s->nq * a->o_stride;
     p->lse_size = s->batch * s->heads * s->nq;
     p->p_size = p->lse_size * s->nk;
@@ -122,6 +145,12 @@ static void make_problem(struct problem *p, const struct shape *s, struct backen
     }
     p->dout = kernel_random(&p->run, p->o_size, 1);
     make_masks(p, s);
+}
+
+/* Where a head's keys and values begin. */
+static int64_t kv_head(const struct attention *a, int64_t h)
+{
+    return h * (a->kv_head ? a->kv_head : a->head_dim);
 }
 
 static bool visible(const struct attention *a, int64_t n, int64_t i, int64_t j)
@@ -150,7 +179,7 @@ static double softmax_row(const struct problem *pr, int64_t n, int64_t h, int64_
     double top = -INFINITY, sum = 0;
 
     for (int64_t j = 0; j < a->nk; j++) {
-        const float *k = pr->k + n * a->k_batch + j * a->k_stride + h * a->head_dim;
+        const float *k = pr->k + n * a->k_batch + j * a->k_stride + kv_head(a, h);
         double s = 0;
 
         for (int64_t c = 0; c < a->head_dim; c++)
@@ -177,12 +206,13 @@ static void reference_row(const struct problem *pr, int64_t n, int64_t h, int64_
     e->lse[row] = softmax_row(pr, n, h, i, p);
     for (int64_t j = 0; j < a->nk; j++)
         for (int64_t c = 0; c < a->head_dim; c++)
-            e->o[oi + c] += p[j] * (double)pr->v[n * a->v_batch + j * a->v_stride + at + c];
+            e->o[oi + c] +=
+                p[j] * (double)pr->v[n * a->v_batch + j * a->v_stride + kv_head(a, h) + c];
     for (int64_t c = 0; c < a->head_dim; c++)
         delta += (double)pr->dout[oi + c] * e->o[oi + c];
     for (int64_t j = 0; j < a->nk; j++) {
-        int64_t kj = n * a->k_batch + j * a->k_stride + at;
-        int64_t vj = n * a->v_batch + j * a->v_stride + at;
+        int64_t kj = n * a->k_batch + j * a->k_stride + kv_head(a, h);
+        int64_t vj = n * a->v_batch + j * a->v_stride + kv_head(a, h);
         double dp = 0, ds;
 
         for (int64_t c = 0; c < a->head_dim; c++)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "support/toy_model.h"
@@ -412,6 +414,59 @@ static void test_sources_go_on(void **state)
         assert_int_equal(collected.count, 12);
     }
     earshot_session_close(session);
+}
+
+/* Writes the file into a pipe once there is a first caption. */
+struct late {
+    const char *pipe;
+    int count;
+};
+
+static bool write_late(void *context, int64_t index, struct earshot_result *result,
+                       const struct earshot_error *failure)
+{
+    struct late *late = context;
+    struct file_map map;
+    struct earshot_error error;
+    FILE *out;
+
+    assert_null(failure);
+    late->count++;
+    earshot_result_free(result);
+    if (index > 0)
+        return true;
+    assert_ok(file_map_open(world.both, &map, &error));
+    out = fopen(late->pipe, "wb"); /* waits for the reader */
+    assert_non_null(out);
+    fwrite(map.data, 1, map.size_bytes, out);
+    fclose(out);
+    file_map_close(&map);
+    return true;
+}
+
+/* A batch that is left to the session does not keep what could be captioned waiting: the second
+ * source has nothing to read before the first one's caption is there. */
+static void test_first_caption_does_not_wait(void **state)
+{
+    char path[1100];
+    struct late late = {.pipe = path};
+    const struct earshot_source source[] = {
+        {world.both, 0, 0, NULL}, {path, 0, 0, NULL}, {world.sound, 0, 0, NULL}};
+    struct earshot_session_options options = defaults();
+    struct earshot_session *session;
+    struct earshot_error error;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s.pipe", world.both);
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    session = open_session(&options);
+    alarm(300); /* it would wait for ever */
+    assert_ok(earshot_caption_sources(session, source, 3, write_late, &late, &error));
+    alarm(0);
+    assert_int_equal(late.count, 3);
+    earshot_session_close(session);
+    unlink(path);
 }
 
 static void test_stopping(void **state)
@@ -851,6 +906,7 @@ int main(void)
         cmocka_unit_test(test_window_times),
         cmocka_unit_test(test_batches_change_nothing),
         cmocka_unit_test(test_sources_go_on),
+        cmocka_unit_test(test_first_caption_does_not_wait),
         cmocka_unit_test(test_stopping),
         cmocka_unit_test(test_progress_and_cancel),
         cmocka_unit_test(test_seeds),

@@ -6,8 +6,8 @@
  * the block are computed into a buffer that stays in the first-level cache, bias and masks are
  * applied while the row's maximum is found, and the exponentials are multiplied with the values.
  * With more than one block the softmax is the online one (Milakov & Gimelshein 2018): the output so
- * far is rescaled when a block raises the maximum.  Few queries are not worth packing for: they
- * walk keys and values as they lie.
+ * far is rescaled when a block raises the maximum.  Few queries are not worth packing for: four
+ * at a time they walk keys and values as they lie, which costs little more than reading those.
  */
 #include "backend/cpu/kernels/attention.h"
 #include "backend/cpu/kernels/vec_math.h"
@@ -15,7 +15,11 @@
 #include <omp.h>
 
 /* Up to this many queries the keys are not packed. */
-#define DIRECT_QUERIES 3
+#define DIRECT_QUERIES 8
+/* So many of them share each load of a key or a value. */
+#define DIRECT_ROWS 4
+/* Vectors of a value that are summed up side by side. */
+#define DIRECT_VECTORS (VW == 16 ? 4 : 2)
 
 /* The softmax of one query so far; top in units of ln 2. */
 struct running {
@@ -267,46 +271,172 @@ static float dot(int64_t n, const float *x, const float *y)
     return v_sum(sum);
 }
 
-/* o[0, n) = sum_j p[j] v[j, 0..n), skipping hidden keys, whose p is 0 but whose v may be anything
- */
-static void sum_values(int64_t keys, int64_t n, const float *p, const float *v, int64_t stride,
-                       bool add, float *o)
+/* s[r * room + j] = q[r].k[j] for r < rows, which divides VW; q's rows are next to each other. */
+INLINE void score_keys(const int rows, int64_t d, const float *q, int64_t keys, const float *k,
+                       int64_t stride, float *s, int64_t room)
 {
-    for (int64_t c = 0; c < n; c += VW) {
-        int64_t width = n - c < VW ? n - c : VW;
-        vec sum = add ? v_load_first(o + c, width) : v_set(0);
+    const int at_once = VW / rows;
+    int64_t whole = d / VW * VW;
 
-        for (int64_t j = 0; j < keys; j++)
-            if (p[j] != 0)
-                sum = v_fma(v_set(p[j]), v_load_first(v + j * stride + c, width), sum);
-        v_store_first(o + c, width, sum);
+    for (int64_t j = 0; j < keys; j += at_once) {
+        int64_t left = keys - j;
+        const float *key[VW];
+        vec sum[VW], total;
+        float scores[VW];
+
+        UNROLL for (int c = 0; c < at_once; c++)
+        {
+            key[c] = k + (j + (c < left ? c : 0)) * stride;
+        }
+        UNROLL for (int i = 0; i < VW; i++)
+        {
+            sum[i] = v_set(0);
+        }
+        for (int64_t i = 0; i < d; i += VW) {
+            vec query[DIRECT_ROWS];
+
+            UNROLL for (int r = 0; r < rows; r++)
+            {
+                query[r] = i < whole ? v_load(q + r * d + i) : v_load_first(q + r * d + i, d - i);
+            }
+            UNROLL for (int c = 0; c < at_once; c++)
+            {
+                vec part = i < whole ? v_load(key[c] + i) : v_load_first(key[c] + i, d - i);
+
+                UNROLL for (int r = 0; r < rows; r++)
+                {
+                    sum[r * at_once + c] = v_fma(query[r], part, sum[r * at_once + c]);
+                }
+            }
+        }
+        v_transpose(sum); /* lane i of the total is the sum over sum[i] */
+        total = sum[0];
+        UNROLL for (int i = 1; i < VW; i++)
+        {
+            total = total + sum[i];
+        }
+        v_store(scores, total);
+        for (int r = 0; r < rows; r++)
+            for (int64_t c = 0; c < at_once && c < left; c++)
+                s[r * room + j + c] = scores[r * at_once + c];
     }
 }
 
-static void attend_direct(const struct task *t, const struct workspace *w, int64_t i)
+/* o[r, 0..d) = sum_j s[r * room + j] v[j, 0..d) for `rows` rows, of which only the first `there`
+ * are stored.  Keys that nobody sees are skipped: their values may be anything. */
+INLINE void sum_values(const int rows, int there, int64_t keys, int64_t d, const float *s,
+                       int64_t room, const float *v, int64_t stride, const int32_t *seen, bool add,
+                       float *o, int64_t o_stride)
+{
+    for (int64_t c = 0; c < d; c += DIRECT_VECTORS * VW) {
+        bool whole = d - c >= DIRECT_VECTORS * VW;
+        vec sum[DIRECT_ROWS][DIRECT_VECTORS];
+
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            UNROLL for (int i = 0; i < DIRECT_VECTORS; i++)
+            {
+                int64_t n = d - c - i * VW;
+
+                sum[r][i] = add && r < there && n > 0
+                                ? v_load_first(o + r * o_stride + c + i * VW, n)
+                                : v_set(0);
+            }
+        }
+        for (int64_t j = 0; j < keys; j++) {
+            const float *value = v + j * stride + c;
+            vec part[DIRECT_VECTORS];
+
+            if (seen && seen[j] == REGION_HIDDEN)
+                continue;
+            UNROLL for (int i = 0; i < DIRECT_VECTORS; i++)
+            {
+                int64_t n = d - c - i * VW;
+
+                part[i] = whole   ? v_load(value + i * VW)
+                          : n > 0 ? v_load_first(value + i * VW, n)
+                                  : v_set(0);
+            }
+            UNROLL for (int r = 0; r < rows; r++)
+            {
+                vec p = v_set(s[r * room + j]);
+
+                UNROLL for (int i = 0; i < DIRECT_VECTORS; i++)
+                {
+                    sum[r][i] = v_fma(p, part[i], sum[r][i]);
+                }
+            }
+        }
+        for (int r = 0; r < there; r++)
+            for (int i = 0; i < DIRECT_VECTORS; i++) {
+                int64_t n = d - c - i * VW;
+
+                if (n > 0)
+                    v_store_first(o + r * o_stride + c + i * VW, n, sum[r][i]);
+            }
+    }
+}
+
+/* Queries i .. i + there - 1, at most `rows`. */
+INLINE void attend_rows(const int rows, const struct task *t, const struct workspace *w, int64_t i,
+                        int there)
 {
     const struct attention *a = t->h.a;
-    int64_t block = key_block(a);
-    struct running row = {-INFINITY, 0};
+    int64_t block = key_block(a), room = round_up(block, VW), d = a->head_dim;
+    struct running row[DIRECT_ROWS];
     float *o = t->o + i * a->o_stride;
 
-    copy_scaled(1, a->head_dim, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
+    copy_scaled(there, d, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
+    memset(w->query + there * d, 0, (size_t)((rows - there) * d) * sizeof(float));
+    for (int r = 0; r < there; r++)
+        row[r] = (struct running){-INFINITY, 0};
     for (int64_t first = 0; first < a->nk; first += block) {
         int64_t keys = a->nk - first < block ? a->nk - first : block;
-        int64_t n = causal_keys(a, i, first, keys);
+        int64_t most = causal_keys(a, i + there - 1, first, keys);
         bool masked = key_regions(&t->h, first, keys, w->seen);
-        const struct row_terms terms = row_terms(t, w, i, first, masked);
-        float factor;
 
-        for (int64_t j = 0; j < n; j++)
-            w->scores[j] = dot(a->head_dim, w->query, t->h.k + (first + j) * a->k_stride);
-        factor = softmax_row(n, w->scores, &terms, &row);
-        if (first > 0 && factor != 1)
-            scale_row(a->head_dim, factor, o);
-        sum_values(n, a->head_dim, w->scores, t->h.v + first * a->v_stride, a->v_stride, first > 0,
-                   o);
+        score_keys(rows, d, w->query, most, t->h.k + first * a->k_stride, a->k_stride, w->scores,
+                   room);
+        for (int r = 0; r < there; r++) {
+            int64_t n = causal_keys(a, i + r, first, keys);
+            float *s = w->scores + r * room;
+            const struct row_terms terms = row_terms(t, w, i + r, first, masked);
+            float factor = softmax_row(n, s, &terms, &row[r]);
+
+            for (int64_t j = n; j < most; j++)
+                s[j] = 0;
+            if (first > 0 && factor != 1)
+                scale_row(d, factor, o + r * a->o_stride);
+        }
+        sum_values(rows, there, most, d, w->scores, room, t->h.v + first * a->v_stride, a->v_stride,
+                   masked ? w->seen : NULL, first > 0, o, a->o_stride);
     }
-    finish_row(t, i, &row);
+    for (int r = 0; r < there; r++)
+        finish_row(t, i + r, &row[r]);
+}
+
+static void attend_one(const struct task *t, const struct workspace *w, int64_t i)
+{
+    attend_rows(1, t, w, i, 1);
+}
+
+static void attend_few(const struct task *t, const struct workspace *w, int64_t i, int there)
+{
+    attend_rows(DIRECT_ROWS, t, w, i, there);
+}
+
+static void attend_direct(const struct task *t, const struct workspace *w)
+{
+    int64_t end = t->first_query + t->queries;
+
+    for (int64_t i = t->first_query; i < end; i += DIRECT_ROWS) {
+        int there = end - i < DIRECT_ROWS ? (int)(end - i) : DIRECT_ROWS;
+
+        if (there == 1)
+            attend_one(t, w, i);
+        else
+            attend_few(t, w, i, there);
+    }
 }
 
 /* ---- slots ---- */
@@ -360,8 +490,7 @@ static void run_task(struct backend *b, const struct task *t)
         attend_packed(t, &w);
         return;
     }
-    for (int64_t i = t->first_query; i < t->first_query + t->queries; i++)
-        attend_direct(t, &w, i);
+    attend_direct(t, &w);
 }
 
 static void attention_fwd(struct backend *b, const struct attention *a, const void *q,

@@ -33,6 +33,12 @@ static inline int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
+/* From a head of k and v to the next. */
+static inline int64_t kv_head_stride(const struct attention *a)
+{
+    return a->kv_head ? a->kv_head : a->head_dim;
+}
+
 /* Where a head's rows are, and nothing else of it. */
 static inline struct head head_at(const struct attention *a, int64_t batch, int64_t head,
                                   const float *q, const float *k, const float *v)
@@ -41,8 +47,8 @@ static inline struct head head_at(const struct attention *a, int64_t batch, int6
                          .batch = batch,
                          .head = head,
                          .q = q + batch * a->q_batch + head * a->head_dim,
-                         .k = k + batch * a->k_batch + head * a->head_dim,
-                         .v = v + batch * a->v_batch + head * a->head_dim};
+                         .k = k + batch * a->k_batch + head * kv_head_stride(a),
+                         .v = v + batch * a->v_batch + head * kv_head_stride(a)};
 }
 
 static inline struct head head_of(const struct attention *a, int64_t batch, int64_t head,

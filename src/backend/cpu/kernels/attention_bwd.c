@@ -248,15 +248,15 @@ static void start_gradients(struct task *t, const struct gradients *g, int64_t n
 static void head_bwd(const struct attention *a, const struct gradients *g, int64_t n, int64_t h,
                      const struct workspace *w, float *dbias)
 {
-    int64_t at = h * a->head_dim, oi = n * a->o_batch + at;
+    int64_t at = h * a->head_dim, kv_at = h * kv_head_stride(a), oi = n * a->o_batch + at;
     struct task t = {.h = head_of(a, n, h, g->q, g->k, g->v), .dbias = dbias};
 
     t.o = g->o + oi;
     t.dout = g->dout + oi;
     t.lse = g->lse + (n * a->heads + h) * a->nq;
     t.dq = g->dq ? g->dq + n * a->q_batch + at : NULL;
-    t.dk = g->dk ? g->dk + n * a->k_batch + at : NULL;
-    t.dv = g->dv ? g->dv + n * a->v_batch + at : NULL;
+    t.dk = g->dk ? g->dk + n * a->k_batch + kv_at : NULL;
+    t.dv = g->dv ? g->dv + n * a->v_batch + kv_at : NULL;
     start_gradients(&t, g, n);
     task_bwd(&t, w);
 }
