@@ -55,6 +55,12 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+void file_map_prefetch(const struct file_map *map)
+{
+    if (map->data)
+        madvise((void *)(uintptr_t)map->data, map->size_bytes, MADV_WILLNEED);
+}
+
 void file_map_release(const struct file_map *map, const void *data, size_t size_bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

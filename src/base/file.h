@@ -19,6 +19,9 @@ enum earshot_status file_map_open(const char *path, struct file_map *map,
                                   struct earshot_error *error);
 void file_map_close(struct file_map *map);
 
+/* Asks the system to read the file ahead, in the background: a hint. */
+void file_map_prefetch(const struct file_map *map);
+
 /* Gives back the memory behind the whole pages of [data, data + size_bytes), a part of the map;
  * they are read from the file again when touched. */
 void file_map_release(const struct file_map *map, const void *data, size_t size_bytes);

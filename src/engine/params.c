@@ -48,9 +48,9 @@ const char *weight_type_name(enum weight_type type)
 }
 
 /* Outside the blocks. */
-static size_t low_bytes(const struct param *param)
+static size_t outside_bytes(const struct param *param)
 {
-    if (param->low.type == WEIGHT_F32)
+    if (param->low.type == WEIGHT_F32 && !param->in_place)
         return 0;
     return (size_t)param->elements * weight_type_bytes(param->low.type);
 }
@@ -58,9 +58,10 @@ static size_t low_bytes(const struct param *param)
 /* The floats of a parameter in each block: its values, or the scales of bytes; padded. */
 static int64_t block_room(const struct param *param)
 {
-    int64_t floats = param->low.type == WEIGHT_F32  ? param->elements
-                     : param->low.type == WEIGHT_I8 ? param->dim[0]
-                                                    : 0;
+    int64_t floats = param->in_place                 ? 0
+                     : param->low.type == WEIGHT_F32 ? param->elements
+                     : param->low.type == WEIGHT_I8  ? param->dim[0]
+                                                     : 0;
 
     return (floats + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
 }
@@ -77,7 +78,7 @@ void params_free(struct params *params)
         struct param *param = params->item[i];
 
         if (param->low_memory)
-            params->backend->mem_free(params->backend, param->low_memory, low_bytes(param));
+            params->backend->mem_free(params->backend, param->low_memory, outside_bytes(param));
         free(param->name);
         free(param);
     }
@@ -178,18 +179,31 @@ size_t params_bytes(const struct params *params, bool training)
     size_t bytes = (size_t)params->block * sizeof(float) * (training ? 4 : 1);
 
     for (int i = 0; i < params->count; i++)
-        bytes += low_bytes(params->item[i]);
+        bytes += outside_bytes(params->item[i]);
     return bytes;
 }
 
-void params_lower(struct params *params, struct param *param, enum weight_type type)
+/* Anew, after a parameter's room has changed. */
+static void lay_out(struct params *params)
 {
-    param->low.type = type;
     params->block = 0;
     for (int i = 0; i < params->count; i++) {
         params->item[i]->offset = params->block;
         params->block += block_room(params->item[i]);
     }
+}
+
+void params_lower(struct params *params, struct param *param, enum weight_type type)
+{
+    param->low.type = type;
+    lay_out(params);
+}
+
+void params_place(struct params *params, struct param *param, const float *value)
+{
+    param->value = (float *)(uintptr_t)value; /* only read: it is not trained */
+    param->in_place = true;
+    lay_out(params);
 }
 
 struct backend *params_backend(const struct params *params)
@@ -216,7 +230,10 @@ enum earshot_status params_allocate(struct params *params, struct backend *backe
         return params->error.status;
     }
     for (int i = 0; training && i < params->count; i++)
-        if (params->item[i]->low.type != WEIGHT_F32)
+        if (params->item[i]->in_place)
+            return error_set(error, EARSHOT_ERROR_INTERNAL, "parameter %s is only to be read",
+                             params->item[i]->name);
+        else if (params->item[i]->low.type != WEIGHT_F32)
             return error_set(error, EARSHOT_ERROR_ARGUMENT, "parameter %s is %s: only f32 trains",
                              params->item[i]->name, weight_type_name(params->item[i]->low.type));
     params->backend = backend;
@@ -231,7 +248,7 @@ enum earshot_status params_allocate(struct params *params, struct backend *backe
     for (int i = 0; i < params->count; i++) {
         struct param *param = params->item[i];
 
-        if (param->low.type == WEIGHT_F32)
+        if (param->low.type == WEIGHT_F32 && !param->in_place)
             param->value = params->value + param->offset;
         else if (param->low.type == WEIGHT_I8)
             param->low.scale = params->value + param->offset;
@@ -256,10 +273,10 @@ enum earshot_status params_put_low(struct params *params, struct param *param, c
         param->low.data = data;
         return EARSHOT_OK;
     }
-    param->low_memory = backend->mem_alloc(backend, low_bytes(param));
+    param->low_memory = backend->mem_alloc(backend, outside_bytes(param));
     if (!param->low_memory)
-        return error_memory(error, low_bytes(param));
-    backend->upload(backend, param->low_memory, data, low_bytes(param));
+        return error_memory(error, outside_bytes(param));
+    backend->upload(backend, param->low_memory, data, outside_bytes(param));
     param->low.data = param->low_memory;
     return EARSHOT_OK;
 }
@@ -300,7 +317,7 @@ void params_initialise(struct params *params, uint64_t seed)
     for (int i = 0; i < params->count; i++) {
         struct param *param = params->item[i];
 
-        if (!param->value)
+        if (!param->value || param->in_place)
             continue;
         for (int64_t start = 0; start < param->elements; start += 4096) {
             int64_t n = param->elements - start < 4096 ? param->elements - start : 4096;

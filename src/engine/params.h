@@ -34,6 +34,7 @@ struct param {
     float learning_rate_scale;
     int64_t offset;           /* in elements, into every block */
     float *value;             /* NULL where low holds the values */
+    bool in_place;            /* value is not in the block, and is only read: params_place */
     struct low_weight low;    /* WEIGHT_F32: value holds them */
     void *low_memory;         /* private: what low.data owns on the backend */
     float *gradient;          /* NULL unless allocated for training and trainable */
@@ -76,6 +77,9 @@ const char *weight_type_name(enum weight_type type);
  * it.  scale[out] with WEIGHT_I8; it is copied. */
 enum earshot_status params_put_low(struct params *params, struct param *param, const void *data,
                                    const float *scale, bool stays, struct earshot_error *error);
+/* Before params_allocate: these are the parameter's f32 values, in host memory that stays as long
+ * as the parameters do; for a backend with host_memory, and not for training. */
+void params_place(struct params *params, struct param *param, const float *value);
 /* Hands over, once, what such memory lies in: params_free ends it with release(owner). */
 void params_keep(struct params *params, void *owner, void (*release)(void *owner));
 

@@ -138,6 +138,8 @@ static enum earshot_status load_param(struct params *params, struct param *param
         return status;
     if (param->low.type != WEIGHT_F32)
         return load_low(params, param, file, entry, error);
+    if (param->in_place)
+        return EARSHOT_OK;
     if (type_of(param, entry) != WEIGHT_F32)
         return refuse_low(param, type_of(param, entry), error);
     host = malloc(size_bytes);
@@ -149,6 +151,20 @@ static enum earshot_status load_param(struct params *params, struct param *param
     tensor_file_release(file, entry);
     free(host);
     return status;
+}
+
+/* What the file has as it is wanted stays there: its pages come in as they are used, are shared
+ * with other programs that run the model, and cost nothing to start with. */
+static void place(struct params *params, const struct tensor_file *file)
+{
+    for (int i = 0; i < params_count(params); i++) {
+        struct param *param = params_at(params, i);
+        const struct tensor_entry *entry = tensor_file_find(file, param->name);
+
+        if (check_shape(param, entry, NULL) == EARSHOT_OK && entry->dtype == TENSOR_F32 &&
+            (uintptr_t)entry->data % sizeof(float) == 0)
+            params_place(params, param, entry->data);
+    }
 }
 
 /* Whether the tensor holds the scales of a parameter. */
@@ -218,6 +234,10 @@ enum earshot_status param_file_open(struct params *params, const char *path,
         return status;
     if (!training)
         set_types(params, file);
+    if (!training && backend->host_memory) {
+        place(params, file);
+        tensor_file_prefetch(file);
+    }
     status = params_allocate(params, backend, training, error);
     if (status == EARSHOT_OK)
         status = load_all(params, file, NULL, NULL, error);

@@ -2,8 +2,11 @@
  * param_file.h: the parameters of a model directory's files, by their own names.
  *
  * A product's weight may be there in lower precision (model/quantize.h): BF16; or I8, whose scale
- * for each output is the F32 tensor [out] named NAME_scale.  Such weights stay where the file is
- * mapped, when the backend can read them there.
+ * for each output is the F32 tensor [out] named NAME_scale.
+ *
+ * What is opened for inference stays where the file is mapped, when the backend can read it there.
+ * So a file must not be changed in place while a model is open: to replace it, rename a new one
+ * over it, as this program does.
  */
 #ifndef EARSHOT_MODEL_PARAM_FILE_H
 #define EARSHOT_MODEL_PARAM_FILE_H

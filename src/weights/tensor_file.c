@@ -332,6 +332,12 @@ void tensor_file_release(const struct tensor_file *file, const struct tensor_ent
             file_map_release(&file->map[i], data, reach_bytes(entry));
 }
 
+void tensor_file_prefetch(const struct tensor_file *file)
+{
+    for (int i = 0; i < file->map_count; i++)
+        file_map_prefetch(&file->map[i]);
+}
+
 void tensor_entry_set_contiguous(struct tensor_entry *entry)
 {
     struct tensor_layout layout = {.dtype = entry->dtype, .rank = entry->rank};

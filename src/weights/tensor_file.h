@@ -55,6 +55,9 @@ void tensor_file_close(struct tensor_file *file);
  * when it is next touched.  For walking through files larger than memory should hold. */
 void tensor_file_release(const struct tensor_file *file, const struct tensor_entry *entry);
 
+/* Says that all of the file will be read soon: the system may begin, in the background. */
+void tensor_file_prefetch(const struct tensor_file *file);
+
 /* Sets stride and elements from rank and dim, as for data that lies in row-major order. */
 void tensor_entry_set_contiguous(struct tensor_entry *entry);
 
