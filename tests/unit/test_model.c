@@ -689,6 +689,56 @@ static void saved_and_opened(void **state)
     free(audio);
 }
 
+/* For inference f32 weights stay where the file is mapped, if the backend reads host memory and
+ * they are aligned; what comes out is the same in every case. */
+static void weights_stay_in_the_file(void **state)
+{
+    float *video = tiny_normals(TINY_VIDEO, 1), *audio = tiny_normals(TINY_AUDIO, 2);
+    struct clip_batch batch = {
+        .size = 1, .video = video, .audio = audio, .present = (uint8_t[]){1, 1, 0}};
+    float logits[3][LOGITS];
+    struct wordpiece *tokenizer;
+    struct earshot_error error;
+    char directory[1024], *bytes, *shifted;
+    size_t size;
+
+    (void)state;
+    snprintf(directory, sizeof directory, "%s", saved_model("mapped", NULL));
+    bytes = read_file(directory, "model.safetensors", &size);
+    for (int i = 0; i < 3; i++) { /* as it is; for training; a byte further on */
+        struct captioner *c;
+
+        if (i == 2) {
+            uint64_t length;
+
+            memcpy(&length, bytes, sizeof length);
+            shifted = malloc(size + 1);
+            assert_non_null(shifted);
+            memcpy(shifted, bytes, 8 + length);
+            shifted[8 + length] = ' ';
+            memcpy(shifted + 8 + length + 1, bytes + 8 + length, size - 8 - length);
+            length++;
+            memcpy(shifted, &length, sizeof length);
+            write_file(directory, "model.safetensors", shifted, size + 1);
+            free(shifted);
+        }
+        assert_ok(captioner_open(directory, backend, i == 1, &c, &tokenizer, &error));
+        for (int k = 0; k < params_count(c->params); k++)
+            assert_int_equal(params_at(c->params, k)->in_place, i == 0 && backend->host_memory);
+        assert_int_equal(params_bytes(c->params, false) / sizeof(float) >=
+                             (size_t)params_elements(c->params),
+                         true);
+        run_captioner(c, &batch, logits[i]);
+        wordpiece_free(tokenizer);
+        captioner_free(c);
+    }
+    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+    assert_memory_equal(logits[0], logits[2], sizeof logits[0]);
+    free(bytes);
+    free(video);
+    free(audio);
+}
+
 /* Opens a directory that must be refused with a message that has every word given. */
 static void assert_refused(const char *directory, enum earshot_status status, const char *word1,
                            const char *word2)
@@ -825,6 +875,7 @@ int main(void)
         cmocka_unit_test(without_transcripts),
         cmocka_unit_test(transcripts_to_tokens),
         cmocka_unit_test(saved_and_opened),
+        cmocka_unit_test(weights_stay_in_the_file),
         cmocka_unit_test(configurations_that_do_not_fit),
         cmocka_unit_test(files_that_are_broken),
     };
