@@ -1,12 +1,13 @@
 /* columns.c: see columns.h. */
 #include "reproduce/columns.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "reproduce/report.h"
 
-const struct column column_cider = {"CIDEr-D", false, NULL, SCORE_CIDER_D, 1, false};
+const struct column column_cider = {"CIDEr-D", false, NULL, SCORE_CIDER_D, 1, LOSS_NONE};
 
 const double *column_values(const struct results *r, const struct column *c, size_t row, size_t set,
                             double room[PLAN_SEEDS_MAX])
@@ -21,13 +22,15 @@ const double *column_values(const struct results *r, const struct column *c, siz
     if (test == PLAN_NONE)
         return NULL;
     value = results_score(r, row, set, test, c->metric);
-    if (!c->lost)
+    if (c->loss == LOSS_NONE)
         return value;
     if (whole == PLAN_NONE || !plan_streams_fewer(c->streams, own))
         return NULL;
     all = results_score(r, row, set, whole, c->metric);
     for (size_t seed = 0; seed < r->seeds; seed++)
-        room[seed] = all[seed] - value[seed];
+        room[seed] = c->loss == LOSS_POINTS ? all[seed] - value[seed]
+                     : all[seed] > 0        ? 100 * (all[seed] - value[seed]) / all[seed]
+                                            : NAN;
     return room;
 }
 

@@ -12,6 +12,10 @@
 #define COLUMNS_MAX (8 + 2 * PLAN_TESTS_MAX)
 #define CELL_NOTHING "\u2013"
 
+/* Whether a column is a score, or what the score with the row's own streams is above it: as it is,
+ * or in per cent of the score with the row's own. */
+enum column_loss { LOSS_NONE, LOSS_POINTS, LOSS_SHARE };
+
 /* Something that every row has on every set: a score of captions, or a figure of a training. */
 struct column {
     char title[64];
@@ -19,7 +23,7 @@ struct column {
     const char *streams; /* of a score; NULL: the row's own */
     size_t metric;
     int digits;
-    bool lost; /* what the score with the row's own streams is above that with these */
+    enum column_loss loss;
 };
 
 extern const struct column column_cider;

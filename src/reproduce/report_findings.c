@@ -74,7 +74,9 @@ static void put_glances(struct document *d, const struct results *r, const struc
     column_add(column, &count, "heard slots, %", false, NULL, SCORE_HEARD, 1);
     for (size_t t = 0; t < table->test_count; t++) {
         column_add(column, &count, "CIDEr-D lost", false, table->test[t], SCORE_CIDER_D, 1);
-        column[count - 1].lost = true;
+        column[count - 1].loss = LOSS_POINTS;
+        column_add(column, &count, "lost in %", false, table->test[t], SCORE_CIDER_D, 1);
+        column[count - 1].loss = LOSS_SHARE;
     }
     for (size_t c = 0; c < count; c++) {
         bool any = false;
@@ -91,7 +93,8 @@ static void put_glances(struct document *d, const struct results *r, const struc
     document_paragraph(d,
                        "%s. In small print: from the lowest to the highest mean difference of "
                        "the sets. Lost: what the same captioner scores with all its streams, "
-                       "less what it scores when some are taken away at test.",
+                       "less what it scores when some are taken away at test; and that in per "
+                       "cent of what it scores with all.",
                        table->title);
     columns_table_begin(d, "on how many sets", column, kept);
     for (size_t i = 0; i < table->compare_count; i++) {

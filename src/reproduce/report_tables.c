@@ -8,13 +8,13 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct column pretrain_column[] = {
-    {"loss", true, NULL, TRAINING_LOSS, 2, false},
-    {"video alone", true, NULL, TRAINING_LOSS_VIDEO, 2, false},
-    {"audio alone", true, NULL, TRAINING_LOSS_AUDIO, 2, false},
-    {"video alone: above its lowest", true, NULL, TRAINING_RISE_VIDEO, 2, false},
-    {"weight of video", true, NULL, TRAINING_WEIGHT_VIDEO, 2, false},
-    {"weight of audio", true, NULL, TRAINING_WEIGHT_AUDIO, 2, false},
-    {"CPU seconds", true, NULL, TRAINING_CPU_S, 0, false},
+    {"loss", true, NULL, TRAINING_LOSS, 2, LOSS_NONE},
+    {"video alone", true, NULL, TRAINING_LOSS_VIDEO, 2, LOSS_NONE},
+    {"audio alone", true, NULL, TRAINING_LOSS_AUDIO, 2, LOSS_NONE},
+    {"video alone: above its lowest", true, NULL, TRAINING_RISE_VIDEO, 2, LOSS_NONE},
+    {"weight of video", true, NULL, TRAINING_WEIGHT_VIDEO, 2, LOSS_NONE},
+    {"weight of audio", true, NULL, TRAINING_WEIGHT_AUDIO, 2, LOSS_NONE},
+    {"CPU seconds", true, NULL, TRAINING_CPU_S, 0, LOSS_NONE},
 };
 
 /* What a table shows of a set: only columns for which some row has a value. */
