@@ -116,10 +116,10 @@ static void close_ended(struct search *search, struct sample *sample, const floa
 /*
  * No live sequence can reach a score that would still be kept.  Every token adds a logarithm <= 0,
  * so what grows from a live sequence has a sum <= its own, and that is <= live[0]'s (they are
- * sorted), which is <= 0.  It will be between `count` and max_tokens long.  sum / length^penalty for
- * a sum <= 0 is largest at the largest length^penalty: at max_tokens for a positive penalty, else at
- * the length that it has now.  search_keep takes a score only if it is above the worst one kept, so
- * an equal bound settles it too.
+ * sorted), which is <= 0.  It will be between `count` and max_tokens long.  sum / length^penalty
+ * for a sum <= 0 is largest at the largest length^penalty: at max_tokens for a positive penalty,
+ * else at the length that it has now.  search_keep takes a score only if it is above the worst one
+ * kept, so an equal bound settles it too.
  */
 static bool settled(const struct search *search, const struct sample *sample)
 {
