@@ -439,7 +439,8 @@ static bool make_cell(struct experiment *e, const struct plan_table *table, size
         const char *streams = t == 0 ? r->streams : table->test[t - 1];
         size_t test, *jobs;
 
-        if (t > 0 && !plan_streams_fewer(streams, r->streams))
+        if (t > 0 && (!plan_streams_fewer(streams, r->streams) ||
+                      strspn(streams, s->lacks) == strlen(streams)))
             continue;
         test = add_test(e, streams);
         if (test == PLAN_NONE)

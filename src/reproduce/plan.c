@@ -242,7 +242,7 @@ static void read_encoder(struct reader *r, json_t *object)
 static void read_set(struct reader *r, json_t *object)
 {
     static const char *const keys[] = {"name",       "label",   "train", "test",
-                                       "validation", "options", NULL};
+                                       "validation", "options", "lacks", NULL};
     struct plan_set *set = &r->plan->set[r->plan->set_count];
 
     check_keys(r, "sets", object, keys);
@@ -252,6 +252,7 @@ static void read_set(struct reader *r, json_t *object)
     set->test = find_corpus(r, set->name, read_string(r, set->name, object, "test", NULL));
     set->validation = find_corpus(r, set->name, read_optional(r, set->name, object, "validation"));
     set->options = read_options(r, set->name, object, "options");
+    set->lacks = read_string(r, set->name, object, "lacks", "");
     r->plan->set_count++;
 }
 

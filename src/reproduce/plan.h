@@ -37,6 +37,7 @@ struct plan_set {
     const char *name, *label;
     size_t train, validation, test; /* corpora; validation may be PLAN_NONE */
     json_t *options;                /* of its fine-tuning; or NULL */
+    const char *lacks; /* streams that some clips do not have: no test is of these alone */
 };
 
 struct plan_stage {

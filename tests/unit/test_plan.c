@@ -97,6 +97,14 @@ static void test_tables(void **state)
     plan_free(&quick);
 }
 
+static bool has_job(const struct experiment *e, const char *name)
+{
+    for (size_t i = 0; i < e->jobs.count; i++)
+        if (strcmp(e->jobs.job[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void test_jobs(void **state)
 {
     struct plan plan;
@@ -140,6 +148,10 @@ static void test_jobs(void **state)
     /* what two tables share is made once */
     assert_int_equal(experiment_training(&e, 0, find_row(&plan, "av_pre"), PLAN_NONE),
                      experiment_training(&e, 0, mbp, PLAN_NONE));
+    /* a text alone is tested where every clip has one */
+    assert_true(has_job(&e, "s1001.vt.cook.t"));
+    assert_true(has_job(&e, "s1001.vt.open.v"));
+    assert_false(has_job(&e, "s1001.vt.open.t"));
     experiment_close(&e);
     plan_free(&plan);
 }
