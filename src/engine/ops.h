@@ -131,12 +131,20 @@ struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const st
 /* The size of the last axis, and the product of the others. */
 int64_t tensor_last(const struct tensor *x);
 int64_t tensor_rows(const struct tensor *x);
+/* An address `elements` activations into a buffer; NULL stays NULL. */
+void *act_at(const struct backend *b, const void *data, int64_t elements);
 /* Sticks an error that shows the tensor's shape. */
 void op_shape_error(struct graph *g, const char *op, const struct tensor *x, const char *expected);
 /* y = x w^T + bias in whatever type w is; with gelu y = GELU(that), and pre, unless NULL, gets what
  * GELU was given (f32 weights only). */
 void linear_forward(struct backend *b, const struct param *w, const struct param *bias,
                     int64_t rows, const void *x, bool gelu, void *y, void *pre);
+/* Its gradients: dx is written, or added to with add_dx, or not wanted when NULL; the parameters'
+ * are added to. */
+void linear_gradients(struct backend *b, const struct param *w, const struct param *bias,
+                      int64_t rows, const void *x, const void *dy, void *dx, bool add_dx);
+/* dx += dy, the last use of dy: y's gradient may become x's own. */
+void op_pass_gradient(struct graph *g, struct tensor *y, struct tensor *x);
 /* Fails the graph when w is of lower precision: nothing is recorded over it. */
 void linear_needs_f32(struct graph *g, const struct param *w);
 

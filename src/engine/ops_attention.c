@@ -10,12 +10,6 @@ struct attention_node {
     int64_t k_offset, v_offset;             /* in elements, from kv's start */
 };
 
-/* An address `elements` activations into a buffer; NULL stays NULL. */
-static void *at(const struct backend *b, void *data, int64_t elements)
-{
-    return data ? (unsigned char *)data + (size_t)elements * b->act_bytes : NULL;
-}
-
 static void attention_backward(struct graph *g, struct node *node)
 {
     struct attention_node *n = (struct attention_node *)node;
@@ -32,10 +26,10 @@ static void attention_backward(struct graph *g, struct node *node)
 
     if (graph_failed(g))
         return;
-    b->attention_bwd(b, &n->shape, n->q->data, at(b, n->kv->data, n->k_offset),
-                     at(b, n->kv->data, n->v_offset), n->o->data, n->lse->data, dout, dq, add_dq,
-                     at(b, dkv, n->k_offset), at(b, dkv, n->v_offset), self ? add_dq : add_dkv,
-                     dbias);
+    b->attention_bwd(b, &n->shape, n->q->data, act_at(b, n->kv->data, n->k_offset),
+                     act_at(b, n->kv->data, n->v_offset), n->o->data, n->lse->data, dout, dq,
+                     add_dq, act_at(b, dkv, n->k_offset), act_at(b, dkv, n->v_offset),
+                     self ? add_dq : add_dkv, dbias);
 }
 
 static struct tensor *attention(struct graph *g, struct attention shape, struct tensor *q,
@@ -65,8 +59,9 @@ static struct tensor *attention(struct graph *g, struct attention shape, struct 
                                      (int64_t[]){shape.batch, shape.heads, shape.nq, shape.nk});
     if (graph_failed(g))
         return o;
-    b->attention_fwd(b, &shape, q->data, at(b, kv->data, k_offset), at(b, kv->data, v_offset),
-                     o->data, lse ? lse->data : NULL, probabilities ? probabilities->data : NULL);
+    b->attention_fwd(b, &shape, q->data, act_at(b, kv->data, k_offset),
+                     act_at(b, kv->data, v_offset), o->data, lse ? lse->data : NULL,
+                     probabilities ? probabilities->data : NULL);
     if (probabilities)
         graph_download(g, probabilities, options->probabilities);
     if (record && (n = graph_record(g, sizeof *n, mark, attention_backward, o))) {

@@ -24,12 +24,6 @@ static int64_t block_rows(int64_t rows, int64_t width)
     return blocks ? (rows + blocks - 1) / blocks : 0;
 }
 
-/* An address `elements` activations into a buffer; NULL stays NULL. */
-static void *at(const struct backend *b, const void *data, int64_t elements)
-{
-    return data ? (unsigned char *)(uintptr_t)data + (size_t)elements * b->act_bytes : NULL;
-}
-
 static bool norm_fits(const struct norm_layer *norm, int64_t c)
 {
     return norm->weight->elements == c && norm->bias->elements == c;
@@ -54,16 +48,6 @@ static bool wants_norm(struct graph *g, const struct norm_layer *norm)
     bool weight = graph_wants_param(g, norm->weight);
 
     return graph_wants_param(g, norm->bias) || weight;
-}
-
-/* dx = its gradient, unless dx is NULL; the parameters' are added to. */
-static void linear_backward(struct backend *b, const struct linear_layer *l, int64_t rows,
-                            const void *x, const void *dy, void *dx)
-{
-    int64_t out = l->weight->dim[0];
-
-    b->linear_bwd(b, rows, l->weight->elements / out, out, x, l->weight->value, dy, dx, false,
-                  l->weight->gradient, l->bias ? l->bias->gradient : NULL);
 }
 
 static void norm_forward(struct backend *b, const struct norm_layer *l, int64_t rows, const void *x,
@@ -116,7 +100,7 @@ static void norm_linear_backward_ordered(struct graph *g, const struct norm_line
         return;
     norm_again(b, &n->norm, rows, n->x->data, n->stats->data, normed);
     b->gather_rows_fwd(b, places, c, n->order.to->data, rows, normed, ordered);
-    linear_backward(b, &n->linear, places, ordered, dy, dordered);
+    linear_gradients(b, n->linear.weight, n->linear.bias, places, ordered, dy, dordered, false);
     /* From here on the gradient of the norm stands where the norm stood. */
     b->gather_rows_fwd(b, rows, c, n->order.from->data, places, dordered, normed);
     norm_backward(b, &n->norm, rows, n->x->data, n->stats->data, normed, dx);
@@ -132,12 +116,13 @@ static void norm_linear_backward_blocks(struct graph *g, const struct norm_linea
 
     for (int64_t r = 0; r < rows && !graph_failed(g); r += step) {
         int64_t count = rows - r < step ? rows - r : step;
-        const void *x = at(b, n->x->data, r * c);
+        const void *x = act_at(b, n->x->data, r * c);
         const float *stats = (const float *)n->stats->data + 2 * r;
 
         norm_again(b, &n->norm, count, x, stats, normed);
-        linear_backward(b, &n->linear, count, normed, at(b, dy, r * out), dnormed);
-        norm_backward(b, &n->norm, count, x, stats, dnormed, at(b, dx, r * c));
+        linear_gradients(b, n->linear.weight, n->linear.bias, count, normed, act_at(b, dy, r * out),
+                         dnormed, false);
+        norm_backward(b, &n->norm, count, x, stats, dnormed, act_at(b, dx, r * c));
     }
 }
 
@@ -258,21 +243,6 @@ static const void *drops_gradient(struct graph *g, const struct drops *d, const 
     return kept;
 }
 
-/* dx += dy; y's gradient may become x's own. */
-static void pass_residual(struct graph *g, struct tensor *y, struct tensor *x)
-{
-    struct backend *b = graph_backend(g);
-    bool add;
-    void *dy, *dx;
-
-    if (graph_pass_gradient(g, y, x))
-        return;
-    dy = graph_gradient(g, y);
-    dx = graph_gradient_unset(g, x, &add);
-    if (dx)
-        b->axpby(b, x->elements, 1, dy, 1, add ? dx : NULL, dx);
-}
-
 /* ---- product, order of rows, residual ---------------------------------------------------------
  */
 
@@ -303,10 +273,9 @@ static void linear_residual_backward(struct graph *g, struct node *node)
     }
     if (graph_failed(g))
         return;
-    b->linear_bwd(b, places, tensor_last(n->h), c, n->h->data, n->linear.weight->value, dy, dh, add,
-                  n->linear.weight->gradient, n->linear.bias ? n->linear.bias->gradient : NULL);
+    linear_gradients(b, n->linear.weight, n->linear.bias, places, n->h->data, dy, dh, add);
     graph_scratch_end(g, mark);
-    pass_residual(g, n->y, n->x);
+    op_pass_gradient(g, n->y, n->x);
 }
 
 struct tensor *op_linear_residual(struct graph *g, struct tensor *x, struct tensor *h,
@@ -370,22 +339,21 @@ static void mlp_block_backward(struct backend *b, const struct mlp_node *n, int6
 {
     const struct linear_layer *fc1 = &n->mlp.fc1, *fc2 = &n->mlp.fc2;
     int64_t c = tensor_last(n->x), wide = tensor_last(n->pre);
-    const void *x = at(b, n->x->data, r * c), *pre = at(b, n->pre->data, r * wide);
+    const void *x = act_at(b, n->x->data, r * c), *pre = act_at(b, n->pre->data, r * wide);
     const float *stats;
 
-    dy = at(b, dy, r * c);
-    dx = at(b, dx, r * c);
+    dy = act_at(b, dy, r * c);
+    dx = act_at(b, dx, r * c);
     b->linear_bwd(b, count, wide, c, NULL, fc2->weight->value, dy, dhidden, false, NULL, NULL);
     b->gelu_bwd(b, count * wide, pre, dhidden, dhidden, false, hidden);
-    linear_backward(b, fc2, count, hidden, dy, NULL);
+    linear_gradients(b, fc2->weight, fc2->bias, count, hidden, dy, NULL, false);
     if (!n->stats) {
-        b->linear_bwd(b, count, c, wide, x, fc1->weight->value, dhidden, dx, true,
-                      fc1->weight->gradient, fc1->bias ? fc1->bias->gradient : NULL);
+        linear_gradients(b, fc1->weight, fc1->bias, count, x, dhidden, dx, true);
         return;
     }
     stats = (const float *)n->stats->data + 2 * r;
     norm_again(b, &n->norm, count, x, stats, normed);
-    linear_backward(b, fc1, count, normed, dhidden, dnormed);
+    linear_gradients(b, fc1->weight, fc1->bias, count, normed, dhidden, dnormed, false);
     norm_backward(b, &n->norm, count, x, stats, dnormed, dx);
 }
 
@@ -400,7 +368,7 @@ static void mlp_backward(struct graph *g, struct node *node)
     const void *dy = drops_gradient(g, &n->drops, n->y, out);
 
     /* The gradient may now belong to x: a block of it is read before that block is added to. */
-    pass_residual(g, n->y, n->x);
+    op_pass_gradient(g, n->y, n->x);
     dx = graph_gradient(g, n->x);
     normed = graph_scratch(g, step * c);
     dnormed = graph_scratch(g, step * c);
@@ -424,8 +392,8 @@ static void mlp_forward(struct graph *g, const struct mlp_node *n)
 
     for (int64_t r = 0; r < rows && !graph_failed(g); r += step) {
         int64_t count = rows - r < step ? rows - r : step;
-        const void *x = at(b, n->x->data, r * c);
-        void *pre = n->pre ? at(b, n->pre->data, r * wide) : NULL;
+        const void *x = act_at(b, n->x->data, r * c);
+        void *pre = n->pre ? act_at(b, n->pre->data, r * wide) : NULL;
 
         if (n->norm.weight) {
             norm_forward(b, &n->norm, count, x, normed,
@@ -433,8 +401,8 @@ static void mlp_forward(struct graph *g, const struct mlp_node *n)
             x = normed;
         }
         linear_forward(b, fc1->weight, fc1->bias, count, x, true, hidden, pre);
-        linear_forward(b, fc2->weight, fc2->bias, count, hidden, false, at(b, n->y->data, r * c),
-                       NULL);
+        linear_forward(b, fc2->weight, fc2->bias, count, hidden, false,
+                       act_at(b, n->y->data, r * c), NULL);
     }
     graph_scratch_end(g, mark);
 }

@@ -8,6 +8,11 @@ int64_t tensor_last(const struct tensor *x)
     return x->rank ? x->dim[x->rank - 1] : 1;
 }
 
+void *act_at(const struct backend *b, const void *data, int64_t elements)
+{
+    return data ? (unsigned char *)(uintptr_t)data + (size_t)elements * b->act_bytes : NULL;
+}
+
 int64_t tensor_rows(const struct tensor *x)
 {
     int64_t last = tensor_last(x);
@@ -52,6 +57,15 @@ void linear_forward(struct backend *b, const struct param *w, const struct param
     }
 }
 
+void linear_gradients(struct backend *b, const struct param *w, const struct param *bias,
+                      int64_t rows, const void *x, const void *dy, void *dx, bool add_dx)
+{
+    int64_t out = w->dim[0];
+
+    b->linear_bwd(b, rows, w->elements / out, out, x, w->value, dy, dx, add_dx, w->gradient,
+                  bias ? bias->gradient : NULL);
+}
+
 struct linear_node {
     struct node node;
     struct tensor *x, *y;
@@ -61,16 +75,13 @@ struct linear_node {
 static void linear_backward(struct graph *g, struct node *node)
 {
     struct linear_node *n = (struct linear_node *)node;
-    struct backend *b = graph_backend(g);
-    int64_t rows = tensor_rows(n->y), out = tensor_last(n->y), in = tensor_last(n->x);
     bool add_dx;
     void *dy = graph_gradient(g, n->y);
     void *dx = graph_gradient_unset(g, n->x, &add_dx);
 
-    if (graph_failed(g))
-        return;
-    b->linear_bwd(b, rows, in, out, n->x->data, n->w->value, dy, dx, add_dx, n->w->gradient,
-                  n->bias ? n->bias->gradient : NULL);
+    if (!graph_failed(g))
+        linear_gradients(graph_backend(g), n->w, n->bias, tensor_rows(n->y), n->x->data, dy, dx,
+                         add_dx);
 }
 
 struct tensor *op_linear(struct graph *g, struct tensor *x, struct param *w, struct param *bias)

@@ -23,11 +23,6 @@ static struct move_node *record(struct graph *g, size_t mark,
     return n;
 }
 
-static void *at(const struct backend *b, void *data, int64_t elements)
-{
-    return (unsigned char *)data + (size_t)elements * b->act_bytes;
-}
-
 struct tensor *op_reshape(struct graph *g, struct tensor *x, int rank, const int64_t *dim)
 {
     return graph_view(g, x, rank, dim);
@@ -124,7 +119,7 @@ static void slice_backward(struct graph *g, struct node *node)
     void *dy = graph_gradient(g, n->y), *dx = graph_gradient(g, n->x);
 
     if (!graph_failed(g) && dx)
-        b->copy_strided(b, &s, dy, at(b, dx, n->offset), true);
+        b->copy_strided(b, &s, dy, act_at(b, dx, n->offset), true);
 }
 
 struct tensor *op_slice_tokens(struct graph *g, struct tensor *x, int64_t start, int64_t count)
@@ -143,7 +138,7 @@ struct tensor *op_slice_tokens(struct graph *g, struct tensor *x, int64_t start,
     y = graph_tensor(g, ELEMENT_ACT, 3, (int64_t[]){x->dim[0], count, c});
     if (graph_failed(g))
         return y;
-    b->copy_strided(b, &s, at(b, x->data, start * c), y->data, false);
+    b->copy_strided(b, &s, act_at(b, x->data, start * c), y->data, false);
     if (graph_wants(g, x) && (n = record(g, mark, slice_backward, x, y)))
         n->offset = start * c;
     return y;
@@ -171,7 +166,7 @@ static void concat_backward(struct graph *g, struct node *node)
         if (graph_failed(g))
             return;
         if (dx)
-            b->copy_strided(b, &s, at(b, dy, start), dx, true);
+            b->copy_strided(b, &s, act_at(b, dy, start), dx, true);
         start += length;
     }
 }
@@ -201,7 +196,7 @@ struct tensor *op_concat_tokens(struct graph *g, int count, struct tensor **x)
         int64_t length = x[i]->dim[1] * c;
         struct strided s = {y->dim[0], length, length, tokens * c};
 
-        b->copy_strided(b, &s, x[i]->data, at(b, y->data, start), false);
+        b->copy_strided(b, &s, x[i]->data, act_at(b, y->data, start), false);
         start += length;
     }
     if (wanted &&
@@ -346,5 +341,5 @@ void op_cache_store(struct graph *g, struct tensor *cache, const struct tensor *
                              position + kv->dim[1] > cache->dim[1]))
         op_shape_error(g, "cache", kv, "keys and values that fit the cache");
     if (!graph_failed(g))
-        b->copy_strided(b, &s, kv->data, at(b, cache->data, position * c), false);
+        b->copy_strided(b, &s, kv->data, act_at(b, cache->data, position * c), false);
 }

@@ -101,8 +101,7 @@ static void add_gradient(struct graph *g, float factor, const void *dy, struct t
         b->axpby(b, x->elements, factor, dy, 1, add ? dx : NULL, dx);
 }
 
-/* dx += dy, the last use of dy */
-static void pass_gradient(struct graph *g, struct tensor *y, struct tensor *x)
+void op_pass_gradient(struct graph *g, struct tensor *y, struct tensor *x)
 {
     if (!graph_pass_gradient(g, y, x))
         add_gradient(g, 1, graph_gradient(g, y), x);
@@ -117,7 +116,7 @@ static void axpby_backward(struct graph *g, struct node *node)
         return;
     add_gradient(g, n->beta, dy, n->z);
     if (n->alpha == 1)
-        pass_gradient(g, n->y, n->x);
+        op_pass_gradient(g, n->y, n->x);
     else
         add_gradient(g, n->alpha, dy, n->x);
 }
@@ -173,7 +172,7 @@ static void add_rows_backward(struct graph *g, struct node *node)
     if (n->table->gradient)
         b->add_rows_bwd(b, tensor_rows(n->x), tensor_last(n->x), n->period, n->repeat, dy,
                         n->table->gradient);
-    pass_gradient(g, n->y, n->x);
+    op_pass_gradient(g, n->y, n->x);
 }
 
 struct tensor *op_add_rows(struct graph *g, struct tensor *x, struct param *table, int64_t period,

@@ -214,12 +214,6 @@ void decoder_cache_free(struct decoder_cache *c)
     free(c);
 }
 
-/* An address `elements` activations into a buffer. */
-static void *at(const struct decoder_cache *c, void *data, int64_t elements)
-{
-    return (unsigned char *)data + (size_t)elements * c->backend->act_bytes;
-}
-
 /* [samples, memory_tokens, parts, 2D / parts] -> [samples, parts, memory_tokens, 2D / parts] */
 static void part_heads(const struct decoder_cache *c, int64_t parts, void *from, void *to)
 {
@@ -227,9 +221,10 @@ static void part_heads(const struct decoder_cache *c, int64_t parts, void *from,
     const struct strided s = {c->memory_tokens, d, row, d};
 
     for (int64_t i = 0; i < c->samples * parts; i++)
-        c->backend->copy_strided(c->backend, &s,
-                                 at(c, from, i / parts * c->memory_tokens * row + i % parts * d),
-                                 at(c, to, i * run), false);
+        c->backend->copy_strided(
+            c->backend, &s,
+            act_at(c->backend, from, i / parts * c->memory_tokens * row + i % parts * d),
+            act_at(c->backend, to, i * run), false);
 }
 
 void decoder_cache_begin(struct graph *g, const struct decoder *decoder, struct decoder_cache *c,
@@ -268,7 +263,8 @@ static void reorder(struct decoder_cache *c, int64_t rows, const int32_t *parent
         void *from = c->layer[i].self_kv[c->current], *to = c->layer[i].self_kv[!c->current];
 
         for (int64_t r = 0; r < rows; r++)
-            b->mem_move(b, at(c, to, r * run), at(c, from, parents[r] * run), used_bytes);
+            b->mem_move(b, act_at(c->backend, to, r * run),
+                        act_at(c->backend, from, parents[r] * run), used_bytes);
     }
     c->current = !c->current;
 }
