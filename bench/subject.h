@@ -13,8 +13,8 @@
  *   search      the beam search of `tokens` tokens with its decoder steps
  *   caption     a file (or `batch` files) to captions of `tokens` tokens, through earshot.h
  *   train       forward, backward, clipped AdamW, of a captioning batch; train.forward,
- *               train.backward and train.update are its parts (with no operations),
- *               train.mono has two objectives and the mono-modal losses
+ *               train.backward and train.update are its parts (with no operations);
+ *               train.mono has every mono-modal loss too, train.full of two objectives
  */
 #ifndef EARSHOT_BENCH_SUBJECT_H
 #define EARSHOT_BENCH_SUBJECT_H

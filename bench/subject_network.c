@@ -145,29 +145,33 @@ static enum earshot_status logits(struct subject *s, struct subject_network *n,
 /* Which part of a training step counts. */
 enum part { WHOLE, FORWARD, BACKWARD, UPDATE };
 
-static struct batch training_batch(const struct subject *s, bool mono)
+/* What it learns from: one text for a clip; with the losses of each stream alone; two texts. */
+enum lesson { PLAIN, MONO, FULL };
+
+static struct batch training_batch(const struct subject *s, enum lesson lesson)
 {
     struct batch batch = {.clips = subject_clips(s), .length = s->setup.tokens};
     const struct batch_text text = {s->tokens, s->targets, s->setup.batch * s->setup.tokens};
 
     batch.text[OBJECTIVE_CAPTION] = text;
-    if (mono)
+    if (lesson == FULL)
         batch.text[OBJECTIVE_PCC] = text;
     return batch;
 }
 
 /* Forward and backward; *between_s is what the clock said between the two. */
-static enum earshot_status learn(struct subject *s, struct subject_network *n, bool mono,
+static enum earshot_status learn(struct subject *s, struct subject_network *n, enum lesson lesson,
                                  struct step *step, double *between_s, struct earshot_error *error)
 {
     double weight[OBJECTIVE_COUNT][PASS_COUNT];
-    const struct batch batch = training_batch(s, mono);
+    const struct batch batch = training_batch(s, lesson);
     enum earshot_status status;
 
     for (int o = 0; o < OBJECTIVE_COUNT; o++)
         for (int p = 0; p < PASS_COUNT; p++)
             weight[o][p] = 1;
-    status = step_forward(n->graph, n->captioner, &batch, LABEL_SMOOTHING, mono, step, error);
+    status =
+        step_forward(n->graph, n->captioner, &batch, LABEL_SMOOTHING, lesson != PLAIN, step, error);
     *between_s = bench_clock_s(s->clock);
     if (status == EARSHOT_OK)
         status = step_backward(n->graph, step, weight, error);
@@ -177,7 +181,7 @@ static enum earshot_status learn(struct subject *s, struct subject_network *n, b
 static enum earshot_status train_check(struct subject *s, struct subject_network *n,
                                        struct earshot_error *error)
 {
-    const struct batch batch = training_batch(s, false);
+    const struct batch batch = training_batch(s, PLAIN);
     int64_t count = s->setup.batch * s->setup.tokens;
     struct step step;
     enum earshot_status status;
@@ -192,14 +196,15 @@ static enum earshot_status train_check(struct subject *s, struct subject_network
     graph_download(n->graph, step.tensor, s->output + 2);
     params_zero_gradients(n->captioner->params);
     graph_begin(n->graph, GRAPH_RECORD, 0, 0);
-    status = learn(s, n, false, &step, &between_s, error);
+    status = learn(s, n, PLAIN, &step, &between_s, error);
     s->output[0] = (float)step.losses.value[OBJECTIVE_CAPTION][PASS_MULTI];
     s->output[1] = (float)params_gradient_norm(n->captioner->params);
     return status;
 }
 
-static enum earshot_status train_step(struct subject *s, struct subject_network *n, bool mono,
-                                      enum part part, struct earshot_error *error)
+static enum earshot_status train_step(struct subject *s, struct subject_network *n,
+                                      enum lesson lesson, enum part part,
+                                      struct earshot_error *error)
 {
     const struct optimizer_options adamw = {0.9, 0.98, 1e-8, 0.05, 1};
     enum earshot_status status;
@@ -212,7 +217,7 @@ static enum earshot_status train_step(struct subject *s, struct subject_network 
     if (n == &s->network) /* a plan has no values */
         params_zero_gradients(n->captioner->params);
     graph_begin(n->graph, GRAPH_TRAIN, 1, (uint64_t)s->steps);
-    status = learn(s, n, mono, &step, &time_s[1], error);
+    status = learn(s, n, lesson, &step, &time_s[1], error);
     if (n != &s->network && part != WHOLE) /* only the whole's operations are told apart */
         backend_plan_reset(n->backend);
     if (n != &s->network || status != EARSHOT_OK)
@@ -228,31 +233,37 @@ static enum earshot_status train_step(struct subject *s, struct subject_network 
 static enum earshot_status train(struct subject *s, struct subject_network *n,
                                  struct earshot_error *error)
 {
-    return train_step(s, n, false, WHOLE, error);
+    return train_step(s, n, PLAIN, WHOLE, error);
 }
 
 static enum earshot_status train_mono(struct subject *s, struct subject_network *n,
                                       struct earshot_error *error)
 {
-    return train_step(s, n, true, WHOLE, error);
+    return train_step(s, n, MONO, WHOLE, error);
+}
+
+static enum earshot_status train_full(struct subject *s, struct subject_network *n,
+                                      struct earshot_error *error)
+{
+    return train_step(s, n, FULL, WHOLE, error);
 }
 
 static enum earshot_status train_forward(struct subject *s, struct subject_network *n,
                                          struct earshot_error *error)
 {
-    return train_step(s, n, false, FORWARD, error);
+    return train_step(s, n, PLAIN, FORWARD, error);
 }
 
 static enum earshot_status train_backward(struct subject *s, struct subject_network *n,
                                           struct earshot_error *error)
 {
-    return train_step(s, n, false, BACKWARD, error);
+    return train_step(s, n, PLAIN, BACKWARD, error);
 }
 
 static enum earshot_status train_update(struct subject *s, struct subject_network *n,
                                         struct earshot_error *error)
 {
-    return train_step(s, n, false, UPDATE, error);
+    return train_step(s, n, PLAIN, UPDATE, error);
 }
 
 const struct subject_kind subject_kinds_network[] = {
@@ -264,6 +275,7 @@ const struct subject_kind subject_kinds_network[] = {
     {"logits", NEEDS_NETWORK, logits, NULL, NULL, true},
     {"train", NEEDS_NETWORK | NEEDS_TRAINING, train, NULL, NULL, true},
     {"train.mono", NEEDS_NETWORK | NEEDS_TRAINING, train_mono, NULL, NULL, false},
+    {"train.full", NEEDS_NETWORK | NEEDS_TRAINING, train_full, NULL, NULL, false},
     {"train.forward", NEEDS_NETWORK | NEEDS_TRAINING, train_forward, NULL, NULL, false},
     {"train.backward", NEEDS_NETWORK | NEEDS_TRAINING, train_backward, NULL, NULL, false},
     {"train.update", NEEDS_NETWORK | NEEDS_TRAINING, train_update, NULL, NULL, false},

@@ -84,6 +84,12 @@ struct adamw {
  */
 enum weight_type { WEIGHT_F32, WEIGHT_BF16, WEIGHT_I8 };
 
+/* Bytes of an element. */
+static inline size_t weight_type_bytes(enum weight_type type)
+{
+    return type == WEIGHT_F32 ? sizeof(float) : type == WEIGHT_BF16 ? 2 : 1;
+}
+
 struct low_weight {
     enum weight_type type; /* WEIGHT_F32: there is none; the other fields say nothing */
     const void *data;

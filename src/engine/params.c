@@ -18,7 +18,7 @@ struct params {
     struct param **item;
     int count, capacity;
     int64_t elements; /* without padding */
-    int64_t block;    /* with padding: the length of each block */
+    int64_t block;    /* with padding: the length of each block, once allocated */
     float *value, *gradient, *moment1, *moment2;
     void *owner; /* of values that lie in host memory */
     void (*release)(void *owner);
@@ -35,11 +35,6 @@ static void block_free(struct params *params, float **block)
     if (*block)
         params->backend->mem_free(params->backend, *block, (size_t)params->block * sizeof(float));
     *block = NULL;
-}
-
-size_t weight_type_bytes(enum weight_type type)
-{
-    return type == WEIGHT_F32 ? sizeof(float) : type == WEIGHT_BF16 ? 2 : 1;
 }
 
 const char *weight_type_name(enum weight_type type)
@@ -144,8 +139,6 @@ struct param *params_add(struct params *params, enum param_init init, float init
     param->trainable = true;
     param->decay = rank >= 2 && init == PARAM_NORMAL;
     param->learning_rate_scale = 1;
-    param->offset = params->block;
-    params->block += block_room(param);
     params->elements += param->elements;
     params->item[params->count++] = param;
     return param;
@@ -176,14 +169,30 @@ int64_t params_elements(const struct params *params)
 
 size_t params_bytes(const struct params *params, bool training)
 {
-    size_t bytes = (size_t)params->block * sizeof(float) * (training ? 4 : 1);
+    size_t blocks = training ? 4 : 1, bytes = 0;
 
     for (int i = 0; i < params->count; i++)
-        bytes += outside_bytes(params->item[i]);
+        bytes += outside_bytes(params->item[i]) +
+                 (size_t)block_room(params->item[i]) * sizeof(float) * blocks;
     return bytes;
 }
 
-/* Anew, after a parameter's room has changed. */
+void param_lower(struct param *param, enum weight_type type)
+{
+    param->low.type = type;
+}
+
+void param_place(struct param *param, const float *value)
+{
+    param->value = (float *)(uintptr_t)value; /* only read: it is not trained */
+    param->in_place = true;
+}
+
+struct backend *params_backend(const struct params *params)
+{
+    return params->backend;
+}
+
 static void lay_out(struct params *params)
 {
     params->block = 0;
@@ -191,24 +200,6 @@ static void lay_out(struct params *params)
         params->item[i]->offset = params->block;
         params->block += block_room(params->item[i]);
     }
-}
-
-void params_lower(struct params *params, struct param *param, enum weight_type type)
-{
-    param->low.type = type;
-    lay_out(params);
-}
-
-void params_place(struct params *params, struct param *param, const float *value)
-{
-    param->value = (float *)(uintptr_t)value; /* only read: it is not trained */
-    param->in_place = true;
-    lay_out(params);
-}
-
-struct backend *params_backend(const struct params *params)
-{
-    return params->backend;
 }
 
 static float *block_new(struct params *params)
@@ -237,6 +228,7 @@ enum earshot_status params_allocate(struct params *params, struct backend *backe
             return error_set(error, EARSHOT_ERROR_ARGUMENT, "parameter %s is %s: only f32 trains",
                              params->item[i]->name, weight_type_name(params->item[i]->low.type));
     params->backend = backend;
+    lay_out(params);
     params->value = block_new(params);
     if (training) {
         params->gradient = block_new(params);

@@ -30,11 +30,11 @@ struct param {
     float init_scale;
     bool decay;     /* weight decay applies: weights of products, but not biases, norms, tables */
     bool trainable; /* false: no gradient is computed (frozen) */
-    bool product;   /* [out, in], used by op_linear and op_embed only: params_lower may be called */
+    bool product;   /* [out, in], used by op_linear and op_embed only: param_lower may be called */
     float learning_rate_scale;
     int64_t offset;           /* in elements, into every block */
     float *value;             /* NULL where low holds the values */
-    bool in_place;            /* value is not in the block, and is only read: params_place */
+    bool in_place;            /* value is not in the block, and is only read: param_place */
     struct low_weight low;    /* WEIGHT_F32: value holds them */
     void *low_memory;         /* private: what low.data owns on the backend */
     float *gradient;          /* NULL unless allocated for training and trainable */
@@ -66,9 +66,7 @@ size_t params_bytes(const struct params *params, bool training);
 struct backend *params_backend(const struct params *params);
 
 /* Before params_allocate: this product's values will be of a type.  Then they cannot be trained. */
-void params_lower(struct params *params, struct param *param, enum weight_type type);
-/* Bytes of an element. */
-size_t weight_type_bytes(enum weight_type type);
+void param_lower(struct param *param, enum weight_type type);
 /* "f32", "bf16", "int8" */
 const char *weight_type_name(enum weight_type type);
 
@@ -79,7 +77,7 @@ enum earshot_status params_put_low(struct params *params, struct param *param, c
                                    const float *scale, bool stays, struct earshot_error *error);
 /* Before params_allocate: these are the parameter's f32 values, in host memory that stays as long
  * as the parameters do; for a backend with host_memory, and not for training. */
-void params_place(struct params *params, struct param *param, const float *value);
+void param_place(struct param *param, const float *value);
 /* Hands over, once, what such memory lies in: params_free ends it with release(owner). */
 void params_keep(struct params *params, void *owner, void (*release)(void *owner));
 

@@ -36,7 +36,7 @@ static void set_types(struct params *params, const struct tensor_file *file)
         enum weight_type type = type_of(param, tensor_file_find(file, param->name));
 
         if (type != WEIGHT_F32)
-            params_lower(params, param, type);
+            param_lower(param, type);
     }
 }
 
@@ -105,8 +105,8 @@ static enum earshot_status load_low(struct params *params, struct param *param,
 /* ---- loading ----------------------------------------------------------------------------------
  */
 
-static enum earshot_status check_shape(const struct param *param, const struct tensor_entry *entry,
-                                       struct earshot_error *error)
+enum earshot_status param_file_check(const struct param *param, const struct tensor_entry *entry,
+                                     struct earshot_error *error)
 {
     bool same;
 
@@ -131,7 +131,7 @@ static enum earshot_status load_param(struct params *params, struct param *param
     const struct tensor_entry *entry = tensor_file_find(file, param->name);
     struct backend *backend = params_backend(params);
     size_t size_bytes = (size_t)param->elements * sizeof(float);
-    enum earshot_status status = check_shape(param, entry, error);
+    enum earshot_status status = param_file_check(param, entry, error);
     float *host;
 
     if (status != EARSHOT_OK)
@@ -161,9 +161,9 @@ static void place(struct params *params, const struct tensor_file *file)
         struct param *param = params_at(params, i);
         const struct tensor_entry *entry = tensor_file_find(file, param->name);
 
-        if (check_shape(param, entry, NULL) == EARSHOT_OK && entry->dtype == TENSOR_F32 &&
+        if (param_file_check(param, entry, NULL) == EARSHOT_OK && entry->dtype == TENSOR_F32 &&
             (uintptr_t)entry->data % sizeof(float) == 0)
-            params_place(params, param, entry->data);
+            param_place(param, entry->data);
     }
 }
 

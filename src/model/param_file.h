@@ -12,6 +12,7 @@
 #define EARSHOT_MODEL_PARAM_FILE_H
 
 #include "engine/params.h"
+#include "weights/tensor_file.h"
 
 #define PARAM_FILE_SCALE "_scale"
 
@@ -31,7 +32,11 @@ enum earshot_status param_file_open(struct params *params, const char *path,
                                     struct backend *backend, bool training,
                                     struct earshot_error *error);
 
-/* Only says in which type the file has each product (params_lower); nothing is allocated. */
+/* Whether an entry of such a file (NULL: there is none) is of a parameter's shape. */
+enum earshot_status param_file_check(const struct param *param, const struct tensor_entry *entry,
+                                     struct earshot_error *error);
+
+/* Only says in which type the file has each product (param_lower); nothing is allocated. */
 enum earshot_status param_file_types(struct params *params, const char *path,
                                      struct earshot_error *error);
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bfloat.h"
 #include "base/file.h"
@@ -45,13 +46,10 @@ static enum earshot_status check_source(const struct quantize *q, struct earshot
     for (int i = 0; i < params_count(params); i++) {
         const struct param *param = params_at(params, i);
         const struct tensor_entry *entry = tensor_file_find(q->source, param->name);
-        bool same = entry && entry->rank == param->rank &&
-                    memcmp(entry->dim, param->dim, (size_t)param->rank * sizeof *param->dim) == 0;
+        enum earshot_status status = param_file_check(param, entry, error);
 
-        if (!same)
-            return error_set(error, EARSHOT_ERROR_FORMAT,
-                             "tensor '%s' is not there, or not as the configuration asks for",
-                             param->name);
+        if (status != EARSHOT_OK)
+            return status;
         if (entry->dtype != TENSOR_F32)
             return error_set(error, EARSHOT_ERROR_ARGUMENT,
                              "tensor '%s' is %s: only a model in F32 can be quantized", param->name,
@@ -226,7 +224,7 @@ static enum earshot_status open_source(struct quantize *q, const char *directory
 static void count(const struct quantize *q, const char *path, struct quantize_result *result)
 {
     struct params *params = q->captioner->params;
-    struct file_map map;
+    struct stat written;
 
     *result = (struct quantize_result){.from_bytes = tensor_file_bytes(q->source)};
     for (int i = 0; i < params_count(params); i++) {
@@ -234,10 +232,8 @@ static void count(const struct quantize *q, const char *path, struct quantize_re
         if (params_at(params, i)->product)
             result->lowered += params_at(params, i)->elements;
     }
-    if (file_map_open(path, &map, NULL) == EARSHOT_OK) {
-        result->to_bytes = map.size_bytes;
-        file_map_close(&map);
-    }
+    if (stat(path, &written) == 0)
+        result->to_bytes = (uint64_t)written.st_size;
 }
 
 enum earshot_status quantize_model(const char *directory, enum weight_type type, const char *out,

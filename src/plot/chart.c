@@ -24,10 +24,11 @@ struct colour {
     double r, g, b;
 };
 
-/* Okabe and Ito, the yellow (too pale on white for a line) replaced by a grey. */
+/* Okabe and Ito, and a grey; the yellow, which is pale for a line on white, comes last. */
 static const struct colour palette[CHART_COLOURS] = {
-    {0.000, 0.447, 0.698}, {0.835, 0.369, 0.000}, {0.000, 0.620, 0.451}, {0.800, 0.475, 0.655},
-    {0.902, 0.624, 0.000}, {0.337, 0.706, 0.914}, {0.150, 0.150, 0.150}, {0.550, 0.550, 0.550},
+    {0.000, 0.447, 0.698}, {0.835, 0.369, 0.000}, {0.000, 0.620, 0.451},
+    {0.800, 0.475, 0.655}, {0.902, 0.624, 0.000}, {0.337, 0.706, 0.914},
+    {0.150, 0.150, 0.150}, {0.550, 0.550, 0.550}, {0.941, 0.894, 0.259},
 };
 
 static void set_colour(cairo_t *c, int colour, double alpha)

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
-#define CHART_COLOURS 8
+#define CHART_COLOURS 9
 
 enum chart_format { CHART_PNG, CHART_SVG };
 

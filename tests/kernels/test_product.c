@@ -198,7 +198,7 @@ static void add_products(struct backend *b, const struct product *p, int count, 
         b->linear_bwd(b, p->rows, p->in, p->out, x, NULL, dy, NULL, false, dw, NULL);
 }
 
-/* A product in the hands of a library must not be torn by a signal (cpu/open.c): that breaks the
+/* A product in the hands of a library must not be torn by a signal (cpu/sgemm.c): that breaks the
  * heap, which malloc sees when the library frees its buffers. */
 static void under_signals(const struct product *p, struct backend *b)
 {

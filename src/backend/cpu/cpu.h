@@ -61,7 +61,7 @@ void cpu_sgemm(struct backend *b, bool transpose_a, bool transpose_b, int64_t m,
                int64_t k, const float *a, int64_t lda, const float *bm, int64_t ldb, float beta,
                float *c, int64_t ldc);
 
-/* Generated code of oneDNN must not be interrupted (open.c says why): holds all signals of the
+/* Generated code of oneDNN must not be interrupted (sgemm.c says why): holds all signals of the
  * calling thread; *before, unless NULL, gets the mask to go back to. */
 void cpu_hold_signals(sigset_t *before);
 

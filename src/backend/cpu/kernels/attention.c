@@ -504,7 +504,7 @@ static void attention_fwd(struct backend *b, const struct attention *a, const vo
         return;
     while (heads * parts < 2 * team && a->nq / parts > 8 * TILE_ROWS)
         parts++;
-    queries = round_up((a->nq + parts - 1) / parts, TILE_ROWS);
+    queries = round_up(ceil_div(a->nq, parts), TILE_ROWS);
     parts = (a->nq + queries - 1) / queries;
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
     for (int64_t i = 0; i < heads * parts; i++) {

@@ -28,11 +28,6 @@ struct head {
     const int32_t *region;   /* [nk] or NULL; NULL too when there is only one region */
 };
 
-static inline int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
 /* From a head of k and v to the next. */
 static inline int64_t kv_head_stride(const struct attention *a)
 {
@@ -78,9 +73,9 @@ static inline int64_t causal_keys(const struct attention *a, int64_t i, int64_t 
 /* Keys per block: equal blocks, whole panels. */
 static inline int64_t key_block(const struct attention *a)
 {
-    int64_t blocks = (a->nk + KEYS_MAX - 1) / KEYS_MAX;
+    int64_t blocks = ceil_div(a->nk, KEYS_MAX);
 
-    return blocks ? round_up((a->nk + blocks - 1) / blocks, TILE_COLUMNS) : 0;
+    return blocks ? round_up(ceil_div(a->nk, blocks), TILE_COLUMNS) : 0;
 }
 
 /*

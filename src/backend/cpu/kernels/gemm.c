@@ -9,6 +9,8 @@
  */
 #include "backend/cpu/kernels/gemm.h"
 
+#include "backend/cpu/kernels/vec_low.h"
+
 INLINE void tile_start(const int rows, int64_t columns, const float *init, bool add, const float *c,
                        int64_t c_row, vec sum[][2])
 {
@@ -187,22 +189,49 @@ void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, fl
     }
 }
 
-void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
+/* scale[columns] or NULL */
+INLINE void pack_transposed(const enum weight_type type, int64_t k, int64_t columns,
+                            const void *from, int64_t at, int64_t stride, const float *scale,
+                            float *to)
 {
-    for (int64_t j = 0; j < TILE_COLUMNS; j += VW)
+    for (int64_t j = 0; j < TILE_COLUMNS; j += VW) {
+        int64_t width = columns - j < VW ? columns - j : VW;
+        vec scales = scale && width > 0 ? v_load_first(scale + j, width) : v_set(1);
+
         for (int64_t p = 0; p < k; p += VW) {
-            int64_t depth = k - p < VW ? k - p : VW, width = columns - j < VW ? columns - j : VW;
+            int64_t depth = k - p < VW ? k - p : VW;
             vec block[VW];
 
             UNROLL for (int i = 0; i < VW; i++)
             {
-                block[i] = i < width ? v_load_first(from + (j + i) * stride + p, depth) : v_set(0);
+                block[i] = i < width
+                               ? v_load_first_weight(type, from, at + (j + i) * stride + p, depth)
+                               : v_set(0);
             }
             v_transpose(block);
             UNROLL for (int i = 0; i < VW; i++)
             {
+                if (type == WEIGHT_I8)
+                    block[i] = block[i] * scales;
                 if (i < depth)
                     v_store(to + (p + i) * TILE_COLUMNS + j, block[i]);
             }
         }
+    }
+}
+
+void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
+{
+    pack_transposed(WEIGHT_F32, k, columns, from, 0, stride, NULL, to);
+}
+
+void gemm_pack_low(int64_t k, int64_t columns, const struct low_weight *w, int64_t column,
+                   int64_t first, int64_t stride, float *to)
+{
+    int64_t at = column * stride + first;
+
+    if (w->type == WEIGHT_BF16)
+        pack_transposed(WEIGHT_BF16, k, columns, w->data, at, stride, NULL, to);
+    else
+        pack_transposed(WEIGHT_I8, k, columns, w->data, at, stride, w->scale + column, to);
 }

@@ -21,6 +21,7 @@
 #define gemm_tile_at SIMD(gemm_tile_at)
 #define gemm_pack SIMD(gemm_pack)
 #define gemm_pack_transposed SIMD(gemm_pack_transposed)
+#define gemm_pack_low SIMD(gemm_pack_low)
 
 /*
  * c[i, j] = (add ? c[i, j] : init ? init[j] : 0) + sum_p a[i, p] b[p, j]   i < rows, j < columns
@@ -51,5 +52,20 @@ void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, fl
 
 /* to[p, j] = from[j * stride + p], 0 for columns <= j < TILE_COLUMNS; k rows. */
 void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride, float *to);
+
+/* The same of w[., stride] from row `column` and element `first` of each on, as f32, scale
+ * included. */
+void gemm_pack_low(int64_t k, int64_t columns, const struct low_weight *w, int64_t column,
+                   int64_t first, int64_t stride, float *to);
+
+static inline int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t round_up(int64_t n, int64_t to)
+{
+    return ceil_div(n, to) * to;
+}
 
 #endif

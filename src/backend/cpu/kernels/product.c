@@ -4,14 +4,15 @@
  * y = x w^T + bias: w is packed into panels of TILE_COLUMNS columns (bias first), in the shared
  * scratch, by the whole team; then each task takes some rows and walks the panels, so that its rows
  * stay in the second-level cache while a panel's part is in the first.  GELU is applied to a tile
- * while it is in the first-level cache.  Few rows are not worth packing for: then x and w are
- * walked as they lie.  The gradient of x is the same product with w not transposed; the gradient of
- * w is oneDNN's sgemm.
+ * while it is in the first-level cache.  Few rows are not worth packing for (dots.h).  The gradient
+ * of x is the same product with w not transposed; the gradient of w is oneDNN's sgemm.
  *
  * Every output is one chain of sums in a fixed order, so the bits do not depend on the threads.
  */
+#include "backend/cpu/kernels/product.h"
+
+#include "backend/cpu/kernels/dots.h"
 #include "backend/cpu/kernels/gemm.h"
-#include "backend/cpu/kernels/product_low.h"
 #include "backend/cpu/kernels/vec_math.h"
 
 /* The longest run of sums before c is stored: a panel of it is about half a first-level cache away
@@ -54,19 +55,14 @@ static void pack_panel(const struct product *p, const struct part *part, int64_t
     for (int64_t j = 0; j < TILE_COLUMNS; j++)
         to[j] = p->bias && j < columns ? p->bias[column + j] : 0;
     if (p->low)
-        low_pack_transposed(p->low, part->depth, column, columns, part->first_depth, p->depth,
-                            to + TILE_COLUMNS);
+        gemm_pack_low(part->depth, columns, p->low, column, part->first_depth, p->depth,
+                      to + TILE_COLUMNS);
     else if (p->transposed)
         gemm_pack_transposed(part->depth, columns, p->w + column * p->depth + part->first_depth,
                              p->depth, to + TILE_COLUMNS);
     else
         gemm_pack(part->depth, columns, p->w + part->first_depth * p->columns + column, p->columns,
                   to + TILE_COLUMNS);
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
 }
 
 /* Memory that will be needed after what is being worked on: the second run after the first. */
@@ -171,7 +167,7 @@ static void run_part(struct backend *b, const struct product *p, const struct pa
 
     /* A few tasks for every thread, as some may be slowed down by others' work. */
     if (block > ceil_div(p->rows, 4 * team))
-        block = ceil_div(ceil_div(p->rows, 4 * team), TILE_ROWS) * TILE_ROWS;
+        block = round_up(ceil_div(p->rows, 4 * team), TILE_ROWS);
     if (block < 2 * TILE_ROWS)
         block = 2 * TILE_ROWS;
     blocks = ceil_div(p->rows, block);
@@ -221,105 +217,12 @@ static void run_packed(struct backend *b, const struct product *p)
         }
 }
 
-/* ---- few rows, w[columns, depth]: dot products of rows as they lie ---- */
-
-#define DOT_ROWS 4
-
-/* y[r, c..c+3] for `rows` rows: 4 columns at a time share each load of x.  What bounds a product of
- * few rows is how fast w comes in, so the next columns are asked for meanwhile: NULL, or where they
- * are. */
-INLINE void dot_rows(const int rows, const struct product *p, int64_t row, int64_t column,
-                     const float *next)
-{
-    const float *x = p->x + row * p->depth, *w = p->w + column * p->depth;
-    int64_t d = p->depth, i = 0;
-    vec sum[DOT_ROWS][4];
-
-    UNROLL for (int r = 0; r < rows; r++)
-    {
-        UNROLL for (int c = 0; c < 4; c++)
-        {
-            sum[r][c] = v_set(0);
-        }
-    }
-    for (; i < d; i += VW) {
-        int64_t n = d - i < VW ? d - i : VW;
-        vec column_part[4];
-
-        UNROLL for (int c = 0; c < 4; c++)
-        {
-            column_part[c] = n == VW ? v_load(w + c * d + i) : v_load_first(w + c * d + i, n);
-            if (next)
-                __builtin_prefetch(next + c * d + i);
-        }
-        UNROLL for (int r = 0; r < rows; r++)
-        {
-            vec row_part = n == VW ? v_load(x + r * d + i) : v_load_first(x + r * d + i, n);
-
-            UNROLL for (int c = 0; c < 4; c++)
-            {
-                sum[r][c] = v_fma(row_part, column_part[c], sum[r][c]);
-            }
-        }
-    }
-    UNROLL for (int r = 0; r < rows; r++)
-    {
-        UNROLL for (int c = 0; c < 4; c++)
-        {
-            p->y[(row + r) * p->columns + column + c] =
-                v_sum(sum[r][c]) + (p->bias ? p->bias[column + c] : 0);
-        }
-    }
-}
-
-static void dot_one(const struct product *p, int64_t row, int64_t column)
-{
-    const float *x = p->x + row * p->depth, *w = p->w + column * p->depth;
-    vec sum = v_set(0);
-    int64_t i = 0;
-
-    for (; i + VW <= p->depth; i += VW)
-        sum = v_fma(v_load(x + i), v_load(w + i), sum);
-    if (i < p->depth)
-        sum = v_fma(v_load_first(x + i, p->depth - i), v_load_first(w + i, p->depth - i), sum);
-    p->y[row * p->columns + column] = v_sum(sum) + (p->bias ? p->bias[column] : 0);
-}
-
-static void dot_columns(const struct product *p, int64_t column)
-{
-    const float *next = NULL;
-    int64_t row = 0;
-
-    if (p->columns - column < 4) {
-        for (; column < p->columns; column++)
-            for (row = 0; row < p->rows; row++)
-                dot_one(p, row, column);
-        return;
-    }
-    if (column + 8 <= p->columns)
-        next = p->w + (column + 4) * p->depth;
-    for (; row + DOT_ROWS <= p->rows; row += DOT_ROWS, next = NULL)
-        dot_rows(DOT_ROWS, p, row, column, next);
-    switch (p->rows - row) {
-    case 1:
-        dot_rows(1, p, row, column, next);
-        break;
-    case 2:
-        dot_rows(2, p, row, column, next);
-        break;
-    case 3:
-        dot_rows(3, p, row, column, next);
-        break;
-    }
-}
-
 static void run_dots(struct backend *b, const struct product *p)
 {
-    int team = cpu_team(b, (double)p->rows * (double)p->columns * (double)p->depth / 8);
+    const struct dots dots = {p->rows,    p->depth, p->columns, p->x, p->bias,
+                              WEIGHT_F32, p->w,     NULL,       p->y};
 
-#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (int64_t group = 0; group < ceil_div(p->columns, 4); group++)
-        dot_columns(p, group * 4);
+    dots_run(b, &dots);
     if (p->end == END_GELU)
         v_gelu_run(p->rows * p->columns, p->y, p->gelu);
 }
@@ -385,8 +288,8 @@ static void linear_bwd(struct backend *b, int64_t rows, int64_t in, int64_t out,
         b->broadcast_bwd(b, rows, out, dy, dbias);
 }
 
-void product_of_low(struct backend *b, int64_t rows, int64_t in, int64_t out, const float *x,
-                    const struct low_weight *w, const float *bias, bool gelu, float *y)
+void product_widened(struct backend *b, int64_t rows, int64_t in, int64_t out, const float *x,
+                     const struct low_weight *w, const float *bias, bool gelu, float *y)
 {
     const struct product p = {.rows = rows,
                               .depth = in,

@@ -3,8 +3,7 @@
  * output.
  *
  * Three ways, by what limits them:
- *  - few rows (a decoder's tokens) wait for memory: w is walked as it lies and widened in
- * registers;
+ *  - few rows (a decoder's tokens) wait for memory: w is walked as it lies (dots.h);
  *  - many rows, on a processor with products of that type: x is rounded a block of rows at a time
  *    and multiplied by oneDNN (low_matmul.c), bias and GELU follow while y is in the cache;
  *  - many rows elsewhere: panels of w are widened when they are packed, then the f32 tile runs, so
@@ -15,12 +14,12 @@
  * the second adds an error of its own, about 2^-9 of |x| for bf16 and 2^-8 of a row's max |x| for
  * bytes.
  */
-#include "backend/cpu/kernels/product_low.h"
-
 #include <float.h>
 #include <omp.h>
 
+#include "backend/cpu/kernels/dots.h"
 #include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/vec_low.h"
 #include "backend/cpu/kernels/vec_math.h"
 #include "backend/cpu/low_matmul.h"
@@ -48,161 +47,15 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-/* n lanes of w from element `at` on, without the scale. */
-INLINE vec load_first(const enum weight_type type, const struct low_weight *w, int64_t at,
-                      int64_t n)
-{
-    if (type == WEIGHT_BF16)
-        return v_load_first_bf16((const uint16_t *)w->data + at, n);
-    return v_load_first_i8((const int8_t *)w->data + at, n);
-}
-
-/* Asks for what will be read later; it may lie behind the end. */
-INLINE void fetch(const enum weight_type type, const struct low_weight *w, int64_t at)
-{
-    __builtin_prefetch(
-        (const void *)((uintptr_t)w->data + (uintptr_t)(type == WEIGHT_BF16 ? 2 * at : at)));
-}
-
-/* ---- widened while it is packed ---------------------------------------------------------------
+/* ---- few rows ---------------------------------------------------------------------------------
  */
-
-INLINE void pack_typed(const enum weight_type type, const struct low_weight *w, int64_t depth,
-                       int64_t column, int64_t columns, int64_t first, int64_t in, float *to)
-{
-    for (int64_t j = 0; j < TILE_COLUMNS; j += VW) {
-        int64_t width = smaller(columns - j, VW);
-        vec scale =
-            type == WEIGHT_I8 && width > 0 ? v_load_first(w->scale + column + j, width) : v_set(1);
-
-        for (int64_t p = 0; p < depth; p += VW) {
-            int64_t n = smaller(depth - p, VW);
-            vec block[VW];
-
-            UNROLL for (int i = 0; i < VW; i++)
-            {
-                block[i] = i < width ? load_first(type, w, (column + j + i) * in + first + p, n)
-                                     : v_set(0);
-            }
-            v_transpose(block);
-            UNROLL for (int i = 0; i < VW; i++)
-            {
-                if (type == WEIGHT_I8)
-                    block[i] = block[i] * scale;
-                if (i < n)
-                    v_store(to + (p + i) * TILE_COLUMNS + j, block[i]);
-            }
-        }
-    }
-}
-
-void low_pack_transposed(const struct low_weight *w, int64_t depth, int64_t column, int64_t columns,
-                         int64_t first, int64_t in, float *to)
-{
-    if (w->type == WEIGHT_BF16)
-        pack_typed(WEIGHT_BF16, w, depth, column, columns, first, in, to);
-    else
-        pack_typed(WEIGHT_I8, w, depth, column, columns, first, in, to);
-}
-
-/* ---- few rows: dot products, w widened in registers -------------------------------------------
- */
-
-#define DOT_ROWS 4
-#define DOT_COLUMNS 4
-
-INLINE void dot_rows(const enum weight_type type, const int rows, const int columns,
-                     const struct low_product *p, int64_t row, int64_t column)
-{
-    const float *x = p->x + row * p->in;
-    int64_t d = p->in, w = column * d;
-    vec sum[DOT_ROWS][DOT_COLUMNS];
-
-    UNROLL for (int r = 0; r < rows; r++)
-    {
-        UNROLL for (int c = 0; c < columns; c++)
-        {
-            sum[r][c] = v_set(0);
-        }
-    }
-    for (int64_t i = 0; i < d; i += VW) {
-        int64_t n = d - i < VW ? d - i : VW;
-        vec part[DOT_COLUMNS];
-
-        UNROLL for (int c = 0; c < columns; c++)
-        {
-            part[c] = load_first(type, p->w, w + c * d + i, n);
-            fetch(type, p->w, w + (columns + c) * d + i);
-        }
-        UNROLL for (int r = 0; r < rows; r++)
-        {
-            vec row_part = v_load_first(x + r * d + i, n);
-
-            UNROLL for (int c = 0; c < columns; c++)
-            {
-                sum[r][c] = v_fma(row_part, part[c], sum[r][c]);
-            }
-        }
-    }
-    UNROLL for (int r = 0; r < rows; r++)
-    {
-        UNROLL for (int c = 0; c < columns; c++)
-        {
-            float scale = type == WEIGHT_I8 ? p->w->scale[column + c] : 1;
-
-            p->y[(row + r) * p->out + column + c] =
-                scale * v_sum(sum[r][c]) + (p->bias ? p->bias[column + c] : 0);
-        }
-    }
-}
-
-/* Some outputs of all rows. */
-INLINE void dot_columns(const enum weight_type type, const int columns, const struct low_product *p,
-                        int64_t column)
-{
-    int64_t row = 0;
-
-    for (; row + DOT_ROWS <= p->rows; row += DOT_ROWS)
-        dot_rows(type, DOT_ROWS, columns, p, row, column);
-    switch (p->rows - row) {
-    case 1:
-        dot_rows(type, 1, columns, p, row, column);
-        break;
-    case 2:
-        dot_rows(type, 2, columns, p, row, column);
-        break;
-    case 3:
-        dot_rows(type, 3, columns, p, row, column);
-        break;
-    }
-}
-
-INLINE void dot_group(const enum weight_type type, const struct low_product *p, int64_t column)
-{
-    if (p->out - column >= DOT_COLUMNS)
-        dot_columns(type, DOT_COLUMNS, p, column);
-    else
-        for (; column < p->out; column++)
-            dot_columns(type, 1, p, column);
-}
 
 static void run_dots(struct backend *b, const struct low_product *p)
 {
-    int team = cpu_team(b, (double)p->rows * (double)p->out * (double)p->in / 8);
-    int64_t groups = ceil_div(p->out, DOT_COLUMNS);
+    const struct dots dots = {p->rows,    p->in,      p->out,      p->x, p->bias,
+                              p->w->type, p->w->data, p->w->scale, p->y};
 
-#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (int64_t group = 0; group < groups; group++) {
-        if (p->w->type == WEIGHT_BF16)
-            dot_group(WEIGHT_BF16, p, group * DOT_COLUMNS);
-        else
-            dot_group(WEIGHT_I8, p, group * DOT_COLUMNS);
-    }
+    dots_run(b, &dots);
     if (p->gelu)
         v_gelu_run(p->rows * p->out, p->y, p->y);
 }
@@ -261,7 +114,7 @@ static int64_t step_bytes(int64_t rows)
 
 static int64_t x_bytes(const struct low_product *p, int64_t rows)
 {
-    return ceil_div(rows * p->in * (p->w->type == WEIGHT_BF16 ? 2 : 1), 64) * 64;
+    return round_up(rows * p->in * (int64_t)weight_type_bytes(p->w->type), 64);
 }
 
 /* Rows [row, row + rows) of x, rounded, times w. */
@@ -343,7 +196,7 @@ static void linear_low_fwd(struct backend *b, int64_t rows, int64_t in, int64_t 
     if (rows < PACK_ROWS || in <= 0)
         run_dots(b, &p);
     else
-        product_of_low(b, rows, in, out, x, w, bias, gelu, y);
+        product_widened(b, rows, in, out, x, w, bias, gelu, y);
 }
 
 static void embed_low_fwd(struct backend *b, int64_t rows, int64_t c, const int32_t *index,
@@ -358,10 +211,10 @@ static void embed_low_fwd(struct backend *b, int64_t rows, int64_t c, const int3
             int64_t n = smaller(c - i, VW), at = (int64_t)index[r] * c + i;
             vec part = v_set(0);
 
-            if (index[r] >= 0 && table->type == WEIGHT_BF16)
-                part = load_first(WEIGHT_BF16, table, at, n);
-            else if (index[r] >= 0)
-                part = load_first(WEIGHT_I8, table, at, n) * v_set(table->scale[index[r]]);
+            if (index[r] >= 0)
+                part = v_load_first_weight(table->type, table->data, at, n);
+            if (index[r] >= 0 && table->type == WEIGHT_I8)
+                part = part * v_set(table->scale[index[r]]);
             v_store_first(to + r * c + i, n, part);
         }
 }

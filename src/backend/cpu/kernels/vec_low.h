@@ -1,10 +1,11 @@
 /*
- * vec_low.h: vectors of floats from elements of lower precision: bf16 (the upper half of an f32)
- * and signed bytes.  Widening is exact.
+ * vec_low.h: vectors of floats from weights of any type: f32, bf16 (the upper half of an f32) and
+ * signed bytes.  Widening is exact.
  */
 #ifndef EARSHOT_BACKEND_CPU_KERNELS_VEC_LOW_H
 #define EARSHOT_BACKEND_CPU_KERNELS_VEC_LOW_H
 
+#include "backend/backend.h"
 #include "backend/cpu/kernels/vec.h"
 
 #if defined(__AVX512F__)
@@ -79,6 +80,20 @@ INLINE vec v_load_first_i8(const int8_t *p, int64_t n)
     for (int64_t i = 0; i < n; i++)
         whole[i] = p[i];
     return v_load_i8(whole);
+}
+
+/* The first n lanes of w from element `at` on, without the scale of bytes. */
+INLINE vec v_load_first_weight(const enum weight_type type, const void *w, int64_t at, int64_t n)
+{
+    switch (type) {
+    case WEIGHT_BF16:
+        return v_load_first_bf16((const uint16_t *)w + at, n);
+    case WEIGHT_I8:
+        return v_load_first_i8((const int8_t *)w + at, n);
+    case WEIGHT_F32:
+        break;
+    }
+    return v_load_first((const float *)w + at, n);
 }
 
 #endif
