@@ -13,6 +13,7 @@ memory, Earshot over peer.  Everything goes to OUT.csv and, as a table, to OUT.m
 """
 
 import argparse
+import contextlib
 import csv
 import os
 import statistics
@@ -165,6 +166,38 @@ def largest_difference(name, a, b):
     return float(abs(a - b).max() / abs(b).max())
 
 
+class Turn:
+    def __init__(self, side):
+        time.sleep(0.2)  # the other's threads may still be waiting for work
+        self.seconds = side.run()
+        self.memory_mb, self.ready_s = side.memory() / 1e6, side.ready_s
+
+
+def warm(side, runs):
+    for _ in range(runs):
+        side.run()
+
+
+def side_by_side(case, engine, subject):
+    """Pairs of turns without end, of two processes."""
+    with case.earshot(subject) as ours, case.peer(engine, subject) as theirs:
+        for side in (ours, theirs):
+            warm(side, case.options.warm)
+        while True:
+            yield [Turn(side) for side in (ours, theirs)]
+
+
+def apart(case, engine, subject):
+    """The same, of a process of its own for every turn."""
+    while True:
+        pair = []
+        for start in (lambda: case.earshot(subject), lambda: case.peer(engine, subject)):
+            with start() as side:
+                warm(side, case.options.warm)
+                pair.append(Turn(side))
+        yield pair
+
+
 def measure(case, engine, subject):
     o = case.options
     row = {
@@ -176,23 +209,18 @@ def measure(case, engine, subject):
         "clock": o.clock,
         "difference": case.outputs_differ(engine, subject) if o.check else "",
     }
-    clock = ["wall", "cpu"].index(o.clock)
-    pairs = []
-    with case.earshot(subject) as ours, case.peer(engine, subject) as theirs:
-        for side in (ours, theirs):
-            for _ in range(o.warm):
-                side.run()
-        began = time.perf_counter()
-        while len(pairs) < o.pairs and (
-            len(pairs) < 3 or time.perf_counter() - began < o.seconds
-        ):
-            pair = []
-            for side in (ours, theirs):
-                time.sleep(0.2)  # the other's threads may still be waiting for work
-                pair.append(side.run()[clock])
+    began, pairs = time.perf_counter(), []
+    with contextlib.closing((apart if o.apart else side_by_side)(case, engine, subject)) as turns:
+        for pair in turns:
             pairs.append(pair)
-        row["earshot_mb"], row["peer_mb"] = (s.memory() / 1e6 for s in (ours, theirs))
-        row["earshot_ready_s"], row["peer_ready_s"] = ours.ready_s, theirs.ready_s
+            late = time.perf_counter() - began >= o.seconds
+            if len(pairs) == o.pairs or (len(pairs) >= 3 and late):
+                break
+    for i, name in enumerate(("earshot", "peer")):
+        row[f"{name}_mb"] = max(pair[i].memory_mb for pair in pairs)
+        row[f"{name}_ready_s"] = pairs[0][i].ready_s
+    clock = ["wall", "cpu"].index(o.clock)
+    pairs = [[turn.seconds[clock] for turn in pair] for pair in pairs]
     a, b = (statistics.median(column) for column in zip(*pairs))
     quartiles = statistics.quantiles([peer / earshot for earshot, peer in pairs], n=4)
     row |= {"earshot_s": a, "peer_s": b, "ratio": b / a, "pairs": len(pairs)}
@@ -265,6 +293,11 @@ def parse():
     p.add_argument("--pairs", type=int, default=11, help="at most, of each comparison")
     p.add_argument("--seconds", type=float, default=120, help="then stop, after three pairs")
     p.add_argument("--warm", type=int, default=1, help="runs of each side that do not count")
+    p.add_argument(
+        "--apart",
+        action="store_true",
+        help="a process for every turn, and one at a time: for what does not fit side by side",
+    )
     p.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     p.add_argument("--no-check", dest="check", action="store_false", help="do not compare outputs")
     return p.parse_args()

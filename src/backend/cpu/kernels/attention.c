@@ -211,10 +211,9 @@ static void attend_tile(const struct task *t, const struct workspace *w, int64_t
         ahead = (struct gemm_ahead){t->h.bias + (i + TILE_ROWS) * a->nk + first, LINE_FLOATS};
     if (first == 0)
         ask_for_next(t, i, rows);
-    copy_scaled(rows, d, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
     for (int64_t j = 0; j < seen_keys; j += TILE_COLUMNS) {
-        gemm_tile_ahead(rows, TILE_COLUMNS, d, w->query, d, w->keys + j * d, NULL, false,
-                        w->scores + j, row_room, ahead);
+        gemm_tile_ahead(rows, tile_columns(seen_keys - j), d, t->h.q + i * a->q_stride, a->q_stride,
+                        w->keys + j * d, NULL, false, w->scores + j, row_room, ahead);
         ahead.from += d / 2 * ahead.step;
     }
     for (int r = 0; r < rows; r++) {
@@ -249,8 +248,9 @@ static void attend_packed(const struct task *t, const struct workspace *w)
         bool masked = key_regions(&t->h, first, keys, w->seen);
         const int32_t *seen = masked ? w->seen : NULL;
 
-        pack_columns(t->h.k + first * a->k_stride, a->k_stride, keys, a->head_dim, seen, w->keys);
-        pack_rows(t->h.v + first * a->v_stride, a->v_stride, keys, a->head_dim, seen, w->values);
+        pack_columns(t->h.k + first * a->k_stride, a->k_stride, keys, a->head_dim, seen,
+                     a->scale * LOG2_E, w->keys);
+        pack_rows(t->h.v + first * a->v_stride, a->v_stride, keys, a->head_dim, seen, 1, w->values);
         for (int64_t i = t->first_query; i < end; i += TILE_ROWS)
             attend_tile(t, w, i, end - i < TILE_ROWS ? (int)(end - i) : TILE_ROWS, first, keys,
                         masked);
@@ -258,6 +258,18 @@ static void attend_packed(const struct task *t, const struct workspace *w)
 }
 
 /* ---- few queries ---- */
+
+/* to[rows][columns] = scale * x, rows next to each other. */
+static void copy_scaled(int64_t rows, int64_t columns, float scale, const float *x, int64_t stride,
+                        float *to)
+{
+    for (int64_t i = 0; i < rows; i++, x += stride, to += columns)
+        for (int64_t c = 0; c < columns; c += VW) {
+            int64_t n = columns - c;
+
+            v_store_first(to + c, n, v_set(scale) * v_load_first(x + c, n));
+        }
+}
 
 static float dot(int64_t n, const float *x, const float *y)
 {

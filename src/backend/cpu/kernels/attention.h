@@ -97,44 +97,40 @@ static inline bool key_regions(const struct head *h, int64_t first, int64_t keys
     return true;
 }
 
-/* Rows of x as panels of columns, [columns / TILE_COLUMNS][keys][TILE_COLUMNS]; hidden rows are 0,
- * as what stands there may be anything. */
+/* Columns of a tile of scores when so many keys are left: whole vectors. */
+static inline int64_t tile_columns(int64_t keys)
+{
+    return keys > VW ? TILE_COLUMNS : VW;
+}
+
+/* factor * rows of x as panels of columns, [columns / TILE_COLUMNS][keys][TILE_COLUMNS]; hidden
+ * rows are 0, as what stands there may be anything. */
 static inline void pack_rows(const float *x, int64_t stride, int64_t keys, int64_t columns,
-                             const int32_t *seen, float *to)
+                             const int32_t *seen, float factor, float *to)
 {
     for (int64_t c = 0; c < columns; c += TILE_COLUMNS, to += keys * TILE_COLUMNS) {
-        gemm_pack(keys, columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS, x + c, stride, to);
+        gemm_pack(keys, columns - c < TILE_COLUMNS ? columns - c : TILE_COLUMNS, x + c, stride,
+                  factor, to);
         for (int64_t j = 0; seen && j < keys; j++)
             if (seen[j] == REGION_HIDDEN)
                 memset(to + j * TILE_COLUMNS, 0, TILE_COLUMNS * sizeof(float));
     }
 }
 
-/* Rows of x as columns, [keys / TILE_COLUMNS][columns][TILE_COLUMNS]; hidden keys are 0. */
+/* factor * rows of x as columns, [keys / TILE_COLUMNS][columns][TILE_COLUMNS]; hidden keys are 0.
+ */
 static inline void pack_columns(const float *x, int64_t stride, int64_t keys, int64_t columns,
-                                const int32_t *seen, float *to)
+                                const int32_t *seen, float factor, float *to)
 {
     for (int64_t j = 0; j < keys; j += TILE_COLUMNS, to += columns * TILE_COLUMNS) {
         int64_t n = keys - j < TILE_COLUMNS ? keys - j : TILE_COLUMNS;
 
-        gemm_pack_transposed(columns, n, x + j * stride, stride, to);
+        gemm_pack_transposed(columns, n, x + j * stride, stride, factor, to);
         for (int64_t i = 0; seen && i < n; i++)
             if (seen[j + i] == REGION_HIDDEN)
                 for (int64_t c = 0; c < columns; c++)
                     to[c * TILE_COLUMNS + i] = 0;
     }
-}
-
-/* to[rows][columns] = scale * x, rows next to each other. */
-static inline void copy_scaled(int64_t rows, int64_t columns, float scale, const float *x,
-                               int64_t stride, float *to)
-{
-    for (int64_t i = 0; i < rows; i++, x += stride, to += columns)
-        for (int64_t c = 0; c < columns; c += VW) {
-            int64_t n = columns - c;
-
-            v_store_first(to + c, n, v_set(scale) * v_load_first(x + c, n));
-        }
 }
 
 #endif

@@ -34,11 +34,11 @@ struct task {
     bool add_dq, add_dk, add_dv;
 };
 
-/* Packed keys: columns for the scores, scaled rows for dq; values: columns for do . v.  Queries:
- * scaled for the scores, as scaled panels for dk; do as panels for dv. */
+/* Packed keys: scaled columns for the scores, scaled rows for dq; values: columns for do . v.
+ * Queries as scaled panels for dk; do as panels for dv. */
 struct workspace {
     float *key_columns, *key_rows, *value_columns;
-    float *query, *query_rows, *dout_rows;
+    float *query_rows, *dout_rows;
     float *p, *ds;
     int32_t *seen;
     float *left; /* what is left of the thread's scratch */
@@ -52,8 +52,7 @@ static struct workspace workspace_of(const struct backend *b, const struct atten
     w.key_columns = cpu_thread_scratch(b, thread);
     w.key_rows = w.key_columns + KEYS_MAX * wide;
     w.value_columns = w.key_rows + KEYS_MAX * wide;
-    w.query = w.value_columns + KEYS_MAX * wide;
-    w.query_rows = w.query + QUERY_BLOCK * wide;
+    w.query_rows = w.value_columns + KEYS_MAX * wide;
     w.dout_rows = w.query_rows + QUERY_BLOCK * wide;
     w.p = w.dout_rows + QUERY_BLOCK * wide;
     w.ds = w.p + QUERY_BLOCK * KEYS_MAX;
@@ -162,14 +161,15 @@ static void block_bwd(const struct task *t, const struct workspace *w, int64_t i
     int64_t d = a->head_dim, room = round_up(keys, TILE_COLUMNS);
     int64_t n = causal_keys(a, i + queries - 1, first, keys);
 
-    copy_scaled(queries, d, a->scale * LOG2_E, t->h.q + i * a->q_stride, a->q_stride, w->query);
     for (int64_t r = 0; r < queries; r += TILE_ROWS) {
         int rows = queries - r < TILE_ROWS ? (int)(queries - r) : TILE_ROWS;
 
         for (int64_t j = 0; j < n; j += TILE_COLUMNS) {
-            gemm_tile(rows, TILE_COLUMNS, d, w->query + r * d, d, w->key_columns + j * d, NULL,
-                      false, w->p + r * room + j, room);
-            gemm_tile(rows, TILE_COLUMNS, d, t->dout + (i + r) * a->o_stride, a->o_stride,
+            int64_t columns = tile_columns(n - j);
+
+            gemm_tile(rows, columns, d, t->h.q + (i + r) * a->q_stride, a->q_stride,
+                      w->key_columns + j * d, NULL, false, w->p + r * room + j, room);
+            gemm_tile(rows, columns, d, t->dout + (i + r) * a->o_stride, a->o_stride,
                       w->value_columns + j * d, NULL, false, w->ds + r * room + j, room);
         }
         for (int64_t j = r; j < r + rows; j++)
@@ -180,28 +180,21 @@ static void block_bwd(const struct task *t, const struct workspace *w, int64_t i
                       t->dq + (i + r) * a->q_stride + c, a->q_stride);
     }
     if (t->dk) {
-        copy_scaled(queries, d, a->scale, t->h.q + i * a->q_stride, a->q_stride, w->query);
-        pack_rows(w->query, d, queries, d, NULL, w->query_rows);
+        pack_rows(t->h.q + i * a->q_stride, a->q_stride, queries, d, NULL, a->scale, w->query_rows);
         add_transposed(a, n, queries, w->ds, room, w->query_rows, t->add_dk || i > 0,
                        t->dk + first * a->k_stride, a->k_stride);
     }
     if (t->dv) {
-        pack_rows(t->dout + i * a->o_stride, a->o_stride, queries, d, NULL, w->dout_rows);
+        pack_rows(t->dout + i * a->o_stride, a->o_stride, queries, d, NULL, 1, w->dout_rows);
         add_transposed(a, n, queries, w->p, room, w->dout_rows, t->add_dv || i > 0,
                        t->dv + first * a->v_stride, a->v_stride);
     }
 }
 
-static void scale_all(int64_t n, float factor, float *x)
-{
-    for (int64_t i = 0; i < n; i++)
-        x[i] *= factor;
-}
-
 static void task_bwd(const struct task *t, const struct workspace *w)
 {
     const struct attention *a = t->h.a;
-    int64_t block = key_block(a), wide = round_up(a->head_dim, TILE_COLUMNS);
+    int64_t block = key_block(a);
 
     for (int64_t first = 0; first < a->nk; first += block) {
         int64_t keys = a->nk - first < block ? a->nk - first : block;
@@ -209,12 +202,10 @@ static void task_bwd(const struct task *t, const struct workspace *w)
         const int32_t *seen = masked ? w->seen : NULL;
         const float *k = t->h.k + first * a->k_stride, *v = t->h.v + first * a->v_stride;
 
-        pack_columns(k, a->k_stride, keys, a->head_dim, seen, w->key_columns);
-        pack_columns(v, a->v_stride, keys, a->head_dim, seen, w->value_columns);
-        if (t->dq) {
-            pack_rows(k, a->k_stride, keys, a->head_dim, seen, w->key_rows);
-            scale_all(keys * wide, a->scale, w->key_rows);
-        }
+        pack_columns(k, a->k_stride, keys, a->head_dim, seen, a->scale * LOG2_E, w->key_columns);
+        pack_columns(v, a->v_stride, keys, a->head_dim, seen, 1, w->value_columns);
+        if (t->dq)
+            pack_rows(k, a->k_stride, keys, a->head_dim, seen, a->scale, w->key_rows);
         for (int64_t i = 0; i < a->nq; i += QUERY_BLOCK)
             block_bwd(t, w, i, a->nq - i < QUERY_BLOCK ? a->nq - i : QUERY_BLOCK, first, keys,
                       masked);

@@ -174,29 +174,31 @@ void gemm_tile_at(int rows, int64_t columns, int64_t k, const float *a, int64_t 
     any_tile_at(rows, columns, k, a, a_k, b, init, add, c, c_row, (struct gemm_ahead){b, 0});
 }
 
-void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
+void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, float factor,
+               float *to)
 {
     int64_t left = columns < VW ? columns : VW, right = columns - left;
+    vec scale = v_set(factor);
 
     for (int64_t p = 0; p < k; p++, from += stride, to += TILE_COLUMNS) {
         if (columns == TILE_COLUMNS) {
-            v_store(to, v_load(from));
-            v_store(to + VW, v_load(from + VW));
+            v_store(to, v_load(from) * scale);
+            v_store(to + VW, v_load(from + VW) * scale);
         } else {
-            v_store(to, v_load_first(from, left));
-            v_store(to + VW, right ? v_load_first(from + VW, right) : v_set(0));
+            v_store(to, v_load_first(from, left) * scale);
+            v_store(to + VW, (right ? v_load_first(from + VW, right) : v_set(0)) * scale);
         }
     }
 }
 
-/* scale[columns] or NULL */
+/* Times scale[column] if there is such a list, else times `factor`. */
 INLINE void pack_transposed(const enum weight_type type, int64_t k, int64_t columns,
                             const void *from, int64_t at, int64_t stride, const float *scale,
-                            float *to)
+                            float factor, float *to)
 {
     for (int64_t j = 0; j < TILE_COLUMNS; j += VW) {
         int64_t width = columns - j < VW ? columns - j : VW;
-        vec scales = scale && width > 0 ? v_load_first(scale + j, width) : v_set(1);
+        vec scales = scale && width > 0 ? v_load_first(scale + j, width) : v_set(factor);
 
         for (int64_t p = 0; p < k; p += VW) {
             int64_t depth = k - p < VW ? k - p : VW;
@@ -211,18 +213,17 @@ INLINE void pack_transposed(const enum weight_type type, int64_t k, int64_t colu
             v_transpose(block);
             UNROLL for (int i = 0; i < VW; i++)
             {
-                if (type == WEIGHT_I8)
-                    block[i] = block[i] * scales;
                 if (i < depth)
-                    v_store(to + (p + i) * TILE_COLUMNS + j, block[i]);
+                    v_store(to + (p + i) * TILE_COLUMNS + j, block[i] * scales);
             }
         }
     }
 }
 
-void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride, float *to)
+void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride,
+                          float factor, float *to)
 {
-    pack_transposed(WEIGHT_F32, k, columns, from, 0, stride, NULL, to);
+    pack_transposed(WEIGHT_F32, k, columns, from, 0, stride, NULL, factor, to);
 }
 
 void gemm_pack_low(int64_t k, int64_t columns, const struct low_weight *w, int64_t column,
@@ -231,7 +232,7 @@ void gemm_pack_low(int64_t k, int64_t columns, const struct low_weight *w, int64
     int64_t at = column * stride + first;
 
     if (w->type == WEIGHT_BF16)
-        pack_transposed(WEIGHT_BF16, k, columns, w->data, at, stride, NULL, to);
+        pack_transposed(WEIGHT_BF16, k, columns, w->data, at, stride, NULL, 1, to);
     else
-        pack_transposed(WEIGHT_I8, k, columns, w->data, at, stride, w->scale + column, to);
+        pack_transposed(WEIGHT_I8, k, columns, w->data, at, stride, w->scale + column, 1, to);
 }

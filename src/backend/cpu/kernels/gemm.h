@@ -47,11 +47,13 @@ void gemm_tile_ahead(int rows, int64_t columns, int64_t k, const float *a, int64
 void gemm_tile_at(int rows, int64_t columns, int64_t k, const float *a, int64_t a_k, const float *b,
                   const float *init, bool add, float *c, int64_t c_row);
 
-/* to[p, j] = from[p * stride + j], 0 for columns <= j < TILE_COLUMNS; k rows. */
-void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, float *to);
+/* to[p, j] = factor * from[p * stride + j], 0 for columns <= j < TILE_COLUMNS; k rows. */
+void gemm_pack(int64_t k, int64_t columns, const float *from, int64_t stride, float factor,
+               float *to);
 
-/* to[p, j] = from[j * stride + p], 0 for columns <= j < TILE_COLUMNS; k rows. */
-void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride, float *to);
+/* to[p, j] = factor * from[j * stride + p], 0 for columns <= j < TILE_COLUMNS; k rows. */
+void gemm_pack_transposed(int64_t k, int64_t columns, const float *from, int64_t stride,
+                          float factor, float *to);
 
 /* The same of w[., stride] from row `column` and element `first` of each on, as f32, scale
  * included. */

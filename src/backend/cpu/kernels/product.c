@@ -59,10 +59,10 @@ static void pack_panel(const struct product *p, const struct part *part, int64_t
                       to + TILE_COLUMNS);
     else if (p->transposed)
         gemm_pack_transposed(part->depth, columns, p->w + column * p->depth + part->first_depth,
-                             p->depth, to + TILE_COLUMNS);
+                             p->depth, 1, to + TILE_COLUMNS);
     else
         gemm_pack(part->depth, columns, p->w + part->first_depth * p->columns + column, p->columns,
-                  to + TILE_COLUMNS);
+                  1, to + TILE_COLUMNS);
 }
 
 /* Memory that will be needed after what is being worked on: the second run after the first. */
