@@ -43,7 +43,7 @@ reproduce: all
 
 bench: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
-	@tools/run-bench.sh $(BUILD)
+	@tools/run-bench.sh $(BUILD) $(BENCH)
 
 bench-scaling: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)

@@ -32,9 +32,10 @@ struct graph {
     struct node *last; /* the newest node: the tape runs through node.previous */
     enum graph_mode mode;
     bool recording;
-    bool replay;    /* in the first run of a checkpointed block: its inputs must stay as they are */
-    bool wanted;    /* an op met something that wants a gradient, recorded or not */
-    int64_t blocks; /* recorded in this step */
+    bool replay; /* in the first run of a checkpointed block: its inputs must stay as they are */
+    bool wanted; /* an op met something that wants a gradient, recorded or not */
+    const struct tensor *updated; /* what the running graph_update will overwrite */
+    int64_t blocks;               /* recorded in this step */
     uint64_t seed, stream;
     struct earshot_error error;
     struct tensor empty;          /* what ops get after a failure */
@@ -678,6 +679,7 @@ struct tensor *graph_update(struct graph *graph, graph_block_function function, 
                             size_t context_bytes, struct tensor *x)
 {
     struct tensor *in = x, *out;
+    const struct tensor *outer = graph->updated;
     struct host_mark host;
     size_t mark;
 
@@ -687,15 +689,23 @@ struct tensor *graph_update(struct graph *graph, graph_block_function function, 
     }
     mark = graph_mark(graph);
     host = host_mark(graph);
+    graph->updated = x;
     function(graph, context, &in, &out);
+    graph->updated = outer;
     if (graph_failed(graph))
         return empty_tensor(graph);
     if (out->elements != x->elements || out->element != x->element) {
         keep_outputs(graph, mark, host, 1, &out);
         return out;
     }
-    graph->backend->mem_move(graph->backend, x->data, out->data, tensor_bytes(graph, x));
+    if (out != x)
+        graph->backend->mem_move(graph->backend, x->data, out->data, tensor_bytes(graph, x));
     host_release(graph, host);
     arena_release(&graph->arena, mark);
     return x;
+}
+
+bool graph_may_overwrite(const struct graph *graph, const struct tensor *x)
+{
+    return graph->updated == x;
 }

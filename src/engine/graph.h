@@ -129,6 +129,9 @@ void graph_scope(struct graph *graph, graph_block_function function, const void 
  * block. */
 struct tensor *graph_update(struct graph *graph, graph_block_function function, const void *context,
                             size_t context_bytes, struct tensor *x);
+/* Whether an op that is the last to read x may put its result there and give x out: x is what the
+ * running graph_update will overwrite. */
+bool graph_may_overwrite(const struct graph *graph, const struct tensor *x);
 
 /* ---- for ops ----------------------------------------------------------------------------------
  */

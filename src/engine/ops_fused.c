@@ -229,6 +229,16 @@ static void drops_apply(struct graph *g, const struct drops *d, const struct ten
         b->dropout(b, n, sample, d->path, graph_seed_value(g), d->path_stream, x, y, false);
 }
 
+/* x + y, in y's memory or, where that is welcome, in x's. */
+static struct tensor *add_to_residual(struct graph *g, struct tensor *x, struct tensor *y)
+{
+    struct backend *b = graph_backend(g);
+    struct tensor *sum = graph_may_overwrite(g, x) ? x : y;
+
+    b->axpby(b, y->elements, 1, x->data, 1, y->data, sum->data);
+    return sum;
+}
+
 /* The gradient of what was added: dy itself, or in scratch. */
 static const void *drops_gradient(struct graph *g, const struct drops *d, const struct tensor *like,
                                   const void *dy)
@@ -309,7 +319,7 @@ struct tensor *op_linear_residual(struct graph *g, struct tensor *x, struct tens
         b->gather_rows_fwd(b, rows, c, o.from->data, places, product, y->data);
     graph_scratch_end(g, scratch);
     drops_apply(g, &drops, y, y->data, y->data);
-    b->axpby(b, y->elements, 1, x->data, 1, y->data, y->data);
+    y = add_to_residual(g, x, y);
     if (record && (n = graph_record(g, sizeof *n, mark, linear_residual_backward, y))) {
         n->x = x;
         n->h = h;
@@ -410,7 +420,6 @@ static void mlp_forward(struct graph *g, const struct mlp_node *n)
 struct tensor *op_mlp_residual(struct graph *g, struct tensor *x, const struct norm_layer *norm,
                                const struct mlp_layer *mlp, float dropout, float drop_path)
 {
-    struct backend *b = graph_backend(g);
     int64_t c = tensor_last(x), wide = mlp->fc1.weight->dim[0], dim[RANK_MAX];
     size_t mark = graph_mark(g);
     struct mlp_node *n, node = {.x = x, .mlp = *mlp, .drops = drops_start(g, dropout, drop_path)};
@@ -443,7 +452,7 @@ struct tensor *op_mlp_residual(struct graph *g, struct tensor *x, const struct n
     if (graph_failed(g))
         return node.y;
     drops_apply(g, &node.drops, node.y, node.y->data, node.y->data);
-    b->axpby(b, x->elements, 1, x->data, 1, node.y->data, node.y->data);
+    node.y = add_to_residual(g, x, node.y);
     if (record && (n = graph_record(g, sizeof *n, mark, mlp_backward, node.y))) {
         node.node = n->node;
         *n = node;

@@ -187,18 +187,17 @@ static void bias_index(const struct swin_config *config, int64_t tokens, int32_t
 {
     const int *w = config->window.value;
 
-    for (int64_t i = 0; i < tokens; i++) {
-        int64_t a[3] = {i / (w[1] * w[2]), i / w[2] % w[1], i % w[2]};
+    int32_t middle = ((w[0] - 1) * (2 * w[1] - 1) + w[1] - 1) * (2 * w[2] - 1) + w[2] - 1;
 
-        for (int64_t j = 0; j < tokens; j++) {
-            int64_t b[3] = {j / (w[1] * w[2]), j / w[2] % w[1], j % w[2]};
+    /* middle + place(i) - place(j), and the place of token 0 is 0 */
+    for (int64_t j = 0; j < tokens; j++) {
+        int64_t at[3] = {j / (w[1] * w[2]), j / w[2] % w[1], j % w[2]};
 
-            index[i * tokens + j] =
-                (int32_t)(((a[0] - b[0] + w[0] - 1) * (2 * w[1] - 1) + (a[1] - b[1] + w[1] - 1)) *
-                              (2 * w[2] - 1) +
-                          (a[2] - b[2] + w[2] - 1));
-        }
+        index[j] = middle - (int32_t)((at[0] * (2 * w[1] - 1) + at[1]) * (2 * w[2] - 1) + at[2]);
     }
+    for (int64_t i = 1; i < tokens; i++)
+        for (int64_t j = 0; j < tokens; j++)
+            index[i * tokens + j] = middle - index[i] + index[j];
 }
 
 /* Index tensors that the blocks of one stage share; [1] is for the shifted blocks. */

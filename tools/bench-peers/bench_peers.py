@@ -26,6 +26,7 @@ import numpy
 TOLERANCE = 1e-4
 BEAMS, TOKENS = 4, 20
 HERE = os.path.dirname(os.path.abspath(__file__))
+LOG = os.environ.get("PEERS_LOG", os.devnull)  # what the peers say
 ENGINES = {
     "swin": ["eager", "compile", "onnxruntime", "openvino"],
     "ast": ["eager", "compile", "onnxruntime", "openvino"],
@@ -55,7 +56,7 @@ class Side:
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=open(os.environ.get("PEERS_LOG", os.devnull), "a"),
+            stderr=open(LOG, "a"),
         )
         self.answer("ready")
         self.ready_s = time.perf_counter() - began
@@ -134,7 +135,8 @@ class Case:
         if engine in ("onnxruntime", "openvino"):
             if not os.path.exists(os.path.join(self.model, f"{subject}-b{self.batch}.onnx")):
                 command = self.peer_command("export", subject)
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                with open(LOG, "a") as log:
+                    subprocess.run(command, check=True, stdout=log, stderr=log)
         return Side(self.peer_command(engine, subject), self.threads)
 
     def outputs_differ(self, engine, subject):
