@@ -6,10 +6,12 @@
  * voice (dog), plucked notes of a pentatonic scale (music).  Pitch, timing and number vary from
  * clip to clip.
  */
-#include "toyworld/sound.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "base/random.h"
+#include "toyworld/filter.h"
+#include "toyworld/sound.h"
 
 enum { BELL, KNOCK, SIREN, ENGINE, WATER, DOG, MUSIC };
 
@@ -22,7 +24,7 @@ static void add_ringing(double *buffer, int64_t count, double start_s, double fr
     int64_t first = (int64_t)(start_s * RATE);
     int64_t last = first + (int64_t)(6 * decay_s * RATE);
     /* sin(w n) by its recurrence: one multiplication a sample instead of a sine. */
-    double omega = 2 * SOUND_PI * frequency_hz / RATE, fall = exp(-1 / (decay_s * RATE));
+    double omega = 2 * FILTER_PI * frequency_hz / RATE, fall = exp(-1 / (decay_s * RATE));
     double turn = 2 * fall * cos(omega), square = fall * fall;
     double now = 0, before = -level * sin(omega) / fall;
     for (int64_t i = first; i < last && i < count; i++) {
@@ -65,8 +67,8 @@ static void make_siren(struct random_sequence *random, double *buffer, int64_t c
     double centre = random_next_range(random, 650, 900), rate = random_next_range(random, 0.5, 1.1);
     double start = random_next_uniform(random), phase = 0;
     for (int64_t i = 0; i < count; i++) {
-        double sweep = sin(2 * SOUND_PI * (rate * (double)i / RATE + start));
-        phase += 2 * SOUND_PI * centre * exp2(0.55 * sweep) / RATE;
+        double sweep = sin(2 * FILTER_PI * (rate * (double)i / RATE + start));
+        phase += 2 * FILTER_PI * centre * exp2(0.55 * sweep) / RATE;
         buffer[i] = sin(phase) + 0.4 * sin(2 * phase) + 0.2 * sin(3 * phase);
     }
 }
@@ -100,7 +102,7 @@ static void make_water(struct random_sequence *random, double *buffer, int64_t c
     double wobble = random_next_range(random, 2, 5), end = (double)count / RATE;
     for (int64_t i = 0; i < count; i++) {
         double noise = random_next_normal(random);
-        double flow = 1 + 0.3 * sin(2 * SOUND_PI * wobble * (double)i / RATE);
+        double flow = 1 + 0.3 * sin(2 * FILTER_PI * wobble * (double)i / RATE);
         buffer[i] = flow * (0.5 * filter_run(&low, noise) + 0.6 * filter_run(&high, noise));
     }
     for (double t = 0; t < end; t += random_next_range(random, 0.01, 0.07)) {
@@ -131,7 +133,7 @@ static void make_dog(struct random_sequence *random, double *buffer, int64_t cou
         if (since >= 0 && since < length) {
             double part = since / length;
             double level = fmin(1, part * 8) * pow(1 - part, 0.7);
-            phase += pitch * (0.8 + 0.7 * sin(SOUND_PI * part)) / RATE;
+            phase += pitch * (0.8 + 0.7 * sin(FILTER_PI * part)) / RATE;
             phase -= floor(phase);
             voice = level * (1 - 2 * phase + 0.5 * random_next_normal(random));
         }

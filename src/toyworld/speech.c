@@ -11,11 +11,13 @@
  * A man's voice is lower in pitch than a woman's and his formants are lower too; within each, both
  * vary from video to video, and timing varies from word to word.
  */
-#include "toyworld/language.h"
-#include "toyworld/sound.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "base/random.h"
+#include "toyworld/filter.h"
+#include "toyworld/language.h"
+#include "toyworld/sound.h"
 
 static const double RATE = TOYWORLD_RATE_HZ;
 
@@ -113,9 +115,9 @@ static double glottis(struct voice *voice, double pitch_hz)
     voice->phase -= floor(voice->phase);
     double p = voice->phase, flow = 0;
     if (p < 0.4)
-        flow = 0.5 - 0.5 * cos(SOUND_PI * p / 0.4);
+        flow = 0.5 - 0.5 * cos(FILTER_PI * p / 0.4);
     else if (p < 0.6)
-        flow = cos(SOUND_PI / 2 * (p - 0.4) / 0.2);
+        flow = cos(FILTER_PI / 2 * (p - 0.4) / 0.2);
     double change = flow - voice->flow;
     voice->flow = flow;
     /* The steeper pulses of a high voice would otherwise be louder. */

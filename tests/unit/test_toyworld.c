@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "toyworld/filter.h"
 #include "toyworld/sound.h"
 #include "toyworld/toyworld.h"
 
