@@ -97,6 +97,12 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+double bench_median(double *value, int count)
+{
+    qsort(value, (size_t)count, sizeof *value, ascending);
+    return (value[count / 2] + value[(count - 1) / 2]) / 2;
+}
+
 enum earshot_status bench_measure(struct bench *bench, int runs, bench_function function,
                                   void *context, struct bench_figure *figure,
                                   struct earshot_error *error)
@@ -116,9 +122,8 @@ enum earshot_status bench_measure(struct bench *bench, int runs, bench_function 
     bench->last_rate = yardstick(bench);
     if (bench->last_rate > figure->rate)
         figure->rate = bench->last_rate;
-    qsort(seconds, (size_t)runs, sizeof *seconds, ascending);
+    figure->median_s = bench_median(seconds, runs);
     figure->best_s = seconds[0];
-    figure->median_s = (seconds[runs / 2] + seconds[(runs - 1) / 2]) / 2;
     figure->worst_s = seconds[runs - 1];
     figure->runs = runs;
     return EARSHOT_OK;

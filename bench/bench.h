@@ -47,6 +47,9 @@ void bench_close(struct bench *bench);
 typedef enum earshot_status (*bench_function)(void *context, clockid_t clock, double *seconds,
                                               struct earshot_error *error);
 
+/* Sorts the values, ascending. */
+double bench_median(double *value, int count);
+
 struct bench_figure {
     double best_s, median_s, worst_s;
     double rate; /* of the yardstick */

@@ -166,13 +166,6 @@ static void split(const struct moments *m, double cpu_s, double began_s, bool by
     row[COMPUTE] = second_s;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 struct arguments {
     const char *preset, *directory;
     int threads, runs;
@@ -209,9 +202,8 @@ static enum earshot_status measure(const struct arguments *a, const char *progra
 
         if (!name)
             return error_memory(error, 1);
-        qsort(row[r], (size_t)a->runs, sizeof row[r][0], ascending);
+        f.median_s = bench_median(row[r], a->runs);
         f.best_s = row[r][0];
-        f.median_s = (row[r][a->runs / 2] + row[r][(a->runs - 1) / 2]) / 2;
         f.worst_s = row[r][a->runs - 1];
         bench_print(bench, name, &f, 0);
         free(name);

@@ -22,19 +22,6 @@ enum { KINDS = 3, ROUNDS_MAX = 100 };
 
 static const char *const kinds[KINDS] = {"train", "train.mono", "train.full"};
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, ascending);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
-
 static enum earshot_status measure(const struct subject_setup *setup, int rounds,
                                    struct earshot_error *error)
 {
@@ -54,8 +41,8 @@ static enum earshot_status measure(const struct subject_setup *setup, int rounds
         }
     for (int kind = 0; kind < KINDS; kind++) {
         if (status == EARSHOT_OK)
-            printf("%s,%.4g,%.3f\n", kinds[kind], median(seconds[kind], rounds),
-                   median(ratio[kind], rounds));
+            printf("%s,%.4g,%.3f\n", kinds[kind], bench_median(seconds[kind], rounds),
+                   bench_median(ratio[kind], rounds));
         subject_close(subject[kind]);
     }
     return status;

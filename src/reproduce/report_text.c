@@ -91,7 +91,7 @@ void report_compose(const struct results *r, const struct report_facts *facts,
                     enum document_kind kind, const struct str picture[PICTURES], struct document *d)
 {
     static const char *const description[PICTURES] = {
-        "Scores of the first rows of the first table.",
+        "Scores of the rows of the first table.",
         "Pre-training, validation: over-specialisation is the loss of the video alone rising while "
         "that of all streams falls. Mean over seeds, band: one standard deviation.",
         "Pre-training: the weights of the mono-modal losses. Mean over seeds, band: one standard "

@@ -271,18 +271,6 @@ static void copy_scaled(int64_t rows, int64_t columns, float scale, const float 
         }
 }
 
-static float dot(int64_t n, const float *x, const float *y)
-{
-    vec sum = v_set(0);
-    int64_t i = 0;
-
-    for (; i + VW <= n; i += VW)
-        sum = v_fma(v_load(x + i), v_load(y + i), sum);
-    if (i < n)
-        sum = v_fma(v_load_first(x + i, n - i), v_load_first(y + i, n - i), sum);
-    return v_sum(sum);
-}
-
 /* s[r * room + j] = q[r].k[j] for r < rows, which divides VW; q's rows are next to each other. */
 INLINE void score_keys(const int rows, int64_t d, const float *q, int64_t keys, const float *k,
                        int64_t stride, float *s, int64_t room)

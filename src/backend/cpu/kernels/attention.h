@@ -97,6 +97,15 @@ static inline bool key_regions(const struct head *h, int64_t first, int64_t keys
     return true;
 }
 
+static inline float dot(int64_t n, const float *x, const float *y)
+{
+    vec sum = v_set(0);
+
+    for (int64_t i = 0; i < n; i += VW)
+        sum = v_fma(v_load_first(x + i, n - i), v_load_first(y + i, n - i), sum);
+    return v_sum(sum);
+}
+
 /* Columns of a tile of scores when so many keys are left: whole vectors. */
 static inline int64_t tile_columns(int64_t keys)
 {

@@ -111,18 +111,6 @@ static void softmax_row_bwd(int64_t keys, float *p, float *ds, const float *bias
         softmax_parts_bwd(keys, p, ds, bias, seen, region, lse, delta, dbias);
 }
 
-static float dot(int64_t n, const float *x, const float *y)
-{
-    vec sum = v_set(0);
-
-    for (int64_t i = 0; i < n; i += VW) {
-        int64_t width = n - i < VW ? n - i : VW;
-
-        sum = v_fma(v_load_first(x + i, width), v_load_first(y + i, width), sum);
-    }
-    return v_sum(sum);
-}
-
 static void row_bwd(const struct task *t, const struct workspace *w, int64_t i, int64_t first,
                     int64_t keys, int64_t row_keys, bool masked, float *p, float *ds)
 {
